@@ -1,0 +1,14 @@
+//! Durable streams and consumer groups inside your own process.
+#![allow(dead_code, reason = "assembled below")]
+
+mod clock;
+mod error;
+mod id;
+mod ledger;
+mod log;
+mod storage;
+mod waiters;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Error, Lost, Result};
+pub use id::{EntryId, Token};
