@@ -4,6 +4,7 @@
 mod clock;
 mod error;
 mod id;
+mod latch;
 mod ledger;
 mod log;
 mod storage;

@@ -1,1 +1,46 @@
-//! stub
+//! The segmented log: one ordered, append-only sequence of entries in mapped segments. A
+//! partition is one; a group's journal is another.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `frame` | the bytes of one frame, and its checksum |
+//! | `entry` | the bytes of one entry inside a frame |
+//! | `header` | the bytes around frames: segment header, floor slots, opening, footer |
+//! | `segment` | one segment: its region, its published end, its marks |
+//! | `create` | making a segment so that its header is durable before anything refers to it |
+//! | `index` | marks by offset and time, their footer, rebuilding them |
+//! | `settings` | what a log is told when it is opened |
+//! | `active` | the segment that is appended to |
+//! | `append` | the writer: appending, rolling, sealing |
+//! | `flush` | what is durable: flushing, group commit, closing |
+//! | `cursor` | reading runs of frames in order |
+//! | `run` | a copied run: checked, then taken apart into entries |
+//! | `scan` | walking the frames of a file that nobody vouches for |
+//! | `tail` | judging the first frame that cannot be believed: torn, or rot |
+//! | `recover` | opening: where the log ends, and what to do about a torn tail |
+
+mod active;
+mod append;
+mod create;
+mod cursor;
+mod entry;
+mod flush;
+mod frame;
+mod header;
+mod index;
+mod recover;
+mod run;
+mod scan;
+mod segment;
+mod settings;
+mod tail;
+
+pub(crate) use append::{Log, Placed};
+pub(crate) use create::Salts;
+pub(crate) use cursor::{Bounds, Cursor};
+pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
+pub(crate) use frame::Kind;
+pub(crate) use header::{Owner, OwnerKind};
+pub(crate) use recover::{Recovery, Torn};
+pub(crate) use run::{Run, Slot};
+pub(crate) use settings::{Settings, Staging};

@@ -1,0 +1,114 @@
+//! The segment that is appended to, as only the writer sees it.
+//!
+//! # Invariants
+//! 1. `position` is behind the last frame, a multiple of 8.
+//! 2. Room for the footer is kept free behind whatever is appended.
+//! 3. Pages below `populated` were made ready; only those are stored into.
+
+use std::sync::Arc;
+
+use super::entry::Piece;
+use super::frame::{self, Header};
+use super::header::{self, FRAMES_AT, Footer, Mark, OPENING_FRAME_BYTES};
+use super::segment::{Segment, file_name};
+use super::settings::{Settings, Staging};
+use crate::error::{Error, Result};
+use crate::storage::Region;
+
+/// A mark is set about every this many bytes.
+pub(super) const MARK_EVERY_BYTES: u64 = 16 << 10;
+/// Pages are made ready in steps of this size, ahead of the writer.
+const POPULATE_BYTES: u64 = 256 << 10;
+
+/// The segment that is appended to.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) segment: Arc<Segment>,
+    pub(super) region: Arc<dyn Region>,
+    pub(super) position: u64,
+    pub(super) populated: u64,
+    pub(super) next_mark: u64,
+    pub(super) marks: usize,
+    /// Frames that the next flush writes, from `position - staged.len()` on.
+    pub(super) staged: Vec<u8>,
+    /// Nothing was appended since the segment was closed, so it is still cut to its end.
+    pub(super) closed: bool,
+}
+
+impl Active {
+    pub(super) fn at_start(segment: Arc<Segment>, region: Arc<dyn Region>, position: u64) -> Self {
+        Self {
+            segment,
+            region,
+            position,
+            populated: position,
+            next_mark: 0,
+            marks: 0,
+            staged: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// What a reader of the finished segment needs, encoded.
+    pub(super) fn footer(&self, end: u64, time_max: u64) -> Vec<u8> {
+        Footer { end, time_max, marks: self.segment.marks() }.encode(self.segment.salt)
+    }
+
+    pub(super) fn fits(&self, bytes: u64, file_bytes: u64) -> bool {
+        self.position + bytes + footer_room(self.marks, bytes) <= file_bytes
+    }
+
+    /// Makes the pages of the next `bytes` ready, a step at a time.
+    pub(super) fn populate(&mut self, bytes: u64, settings: &Settings) -> Result<()> {
+        while settings.staging == Staging::Off
+            && self.populated < self.position + bytes
+            && self.populated < self.region.len()
+        {
+            let step = POPULATE_BYTES - self.populated % POPULATE_BYTES;
+            self.region.populate(self.populated, step).map_err(|error| {
+                let path = settings.path(&file_name(self.segment.sequence));
+                Error::io("populate", settings.storage.locate(&path), step, error)
+            })?;
+            self.populated += step;
+        }
+        Ok(())
+    }
+
+    /// Sets a mark if one is due before the frame that starts at `position`.
+    pub(super) fn mark(&mut self, offset: u64, time_max: u64) {
+        if self.position < self.next_mark {
+            return;
+        }
+        let relative = u32::try_from(offset - self.segment.base);
+        let position = u32::try_from(self.position);
+        if let (Ok(offset), Ok(position)) = (relative, position) {
+            self.segment.mark(Mark { offset, position, time_max });
+            self.marks += 1;
+        }
+        self.next_mark = self.position + MARK_EVERY_BYTES;
+    }
+
+    pub(super) fn store(&mut self, staging: Staging, header: &Header, piece: &Piece<'_>) {
+        let bytes = header.encode(self.segment.salt, piece.body_sum);
+        let padding = frame::padding(piece.body.len());
+        if staging == Staging::On {
+            self.staged.extend_from_slice(&bytes);
+            self.staged.extend_from_slice(piece.body);
+            self.staged.extend_from_slice(padding);
+        } else {
+            self.region.store(self.position, &[&bytes, piece.body, padding]);
+        }
+        self.position += header.frame_bytes();
+    }
+}
+
+/// How long a segment must be to take `bytes` of frames behind its opening.
+pub(super) fn needed_bytes(bytes: u64) -> u64 {
+    FRAMES_AT + OPENING_FRAME_BYTES + bytes + footer_room(0, OPENING_FRAME_BYTES + bytes)
+}
+
+/// Room to keep for a footer, given how many marks there are and how much is still to come.
+pub(super) fn footer_room(marks: usize, bytes: u64) -> u64 {
+    let more = bytes / MARK_EVERY_BYTES + 2;
+    header::footer_bytes(marks) + more * header::MARK_BYTES as u64
+}

@@ -1,0 +1,328 @@
+//! The writer of a log: appending frames, rolling to the next segment, sealing the one before.
+//!
+//! # Invariants
+//! 1. Offsets are dense; `end` is the next one.
+//! 2. A call's frames stand in one segment, one behind the other, and become visible together.
+//! 3. A failed call leaves the log as it was.
+//! 4. The segment appended to is never one whose tail was torn.
+//!
+//! With [`Staging::On`] frames wait in memory until a flush writes them by the file: storing
+//! through the map and flushing after each append would make the kernel write whole folios, and
+//! other writers wait in page faults meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+
+use super::active::{Active, needed_bytes};
+use super::create::create;
+use super::entry::{Draft, Piece};
+use super::flush::FlushState;
+use super::frame::{self, Header, Kind};
+use super::header::{FRAMES_AT, Head, OPENING_FRAME_BYTES, Opening};
+use super::segment::{Origin, Segment, file_name};
+use super::settings::{Settings, Staging};
+use crate::error::{Error, Result};
+use crate::storage::Region;
+
+/// So many sealed segments may wait for a flush; each keeps a descriptor.
+const UNSYNCED_SEGMENTS_MAX: usize = 64;
+
+/// One segmented log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) settings: Settings,
+    pub(super) writer: Mutex<Writer>,
+    /// All segments, oldest first. Only the last may grow.
+    pub(super) segments: RwLock<Vec<Arc<Segment>>>,
+    /// The offset up to which readers may read.
+    pub(super) visible: AtomicU64,
+    /// The offset up to which everything is synced.
+    pub(super) durable: AtomicU64,
+    pub(super) flush: Mutex<FlushState>,
+    pub(super) flushed: Condvar,
+    /// A segment made ahead of its use; see [`Log::prepare_spare`].
+    pub(super) spare: Mutex<Option<Spare>>,
+    /// Sealed segments that are mapped, the longest mapped first.
+    pub(super) mapped: Mutex<VecDeque<Arc<Segment>>>,
+}
+
+/// What only the appender touches.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    pub(super) active: Option<Active>,
+    pub(super) end: u64,
+    pub(super) time_max: u64,
+    /// Where the last segment's frames end, and its salt, while none is active.
+    pub(super) previous: (u64, u64),
+    pub(super) next_sequence: u64,
+    pub(super) last_capacity: u64,
+    /// Sealed segments that are not synced yet, oldest first.
+    pub(super) unsynced: Vec<Unsynced>,
+}
+
+impl Writer {
+    /// What making the next segment needs to know.
+    pub(super) fn plans(&self) -> Self {
+        let (next_sequence, last_capacity) = (self.next_sequence, self.last_capacity);
+        Self { next_sequence, last_capacity, ..Self::default() }
+    }
+}
+
+/// A sealed segment that still has to be flushed.
+#[derive(Clone, Debug)]
+pub(super) struct Unsynced {
+    pub(super) segment: Arc<Segment>,
+    pub(super) region: Arc<dyn Region>,
+    /// Where its frames end.
+    pub(super) end: u64,
+    /// What has to be written first, and where.
+    pub(super) staged: Vec<u8>,
+    pub(super) staged_at: u64,
+}
+
+/// A segment made ahead of its use.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) head: Head,
+    pub(super) region: Arc<dyn Region>,
+}
+
+/// Where a call's entries went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// The first entry's offset.
+    pub(crate) first: u64,
+    /// The offset behind the last entry.
+    pub(crate) end: u64,
+    /// Whether somebody may be waiting for what just became visible.
+    pub(crate) ring: bool,
+    /// Whether so many sealed segments wait for a flush that the caller should do one.
+    pub(crate) flush: bool,
+}
+
+impl Log {
+    /// Appends one entry that is nothing but payload.
+    pub(crate) fn append_one(&self, piece: &Piece<'_>, time: u64) -> Result<Placed> {
+        let bytes = frame::frame_bytes(piece.body.len() as u64);
+        self.settings.latch.check()?;
+        let mut writer = self.writer.lock();
+        self.make_room(&mut writer, bytes, time)?;
+        let first = writer.end;
+        self.put(&mut writer, piece, time, false);
+        Ok(self.publish(&writer, first))
+    }
+
+    /// Appends a finished draft as a whole.
+    pub(crate) fn append(&self, draft: &Draft, time: u64) -> Result<Placed> {
+        self.settings.latch.check()?;
+        let mut writer = self.writer.lock();
+        self.make_room(&mut writer, draft.frames_bytes(), time)?;
+        let first = writer.end;
+        self.put_all(&mut writer, draft, time);
+        Ok(self.publish(&writer, first))
+    }
+
+    /// Starts a new segment that begins with the frames of `snapshot` and has room for `bytes`
+    /// more, and seals the one before.
+    pub(crate) fn roll_with(&self, snapshot: &Draft, bytes: u64, time: u64) -> Result<()> {
+        self.settings.latch.check()?;
+        // Whoever makes a spare holds this, so the sequence it was made for is still the next.
+        let mut spare = self.spare.lock();
+        let mut writer = self.writer.lock();
+        let needed = needed_bytes(snapshot.frames_bytes() + bytes);
+        let made = match spare.take().filter(|spare| spare.head.capacity >= needed) {
+            Some(made) => made,
+            None => self.make_segment(&writer, needed, time)?,
+        };
+        self.open_next(&mut writer, made, time, Some(snapshot))?;
+        let first = writer.end;
+        self.publish(&writer, first);
+        Ok(())
+    }
+
+    /// Whether a draft goes into the active segment without a roll.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
+        let writer = self.writer.lock();
+        writer.active.as_ref().is_some_and(|active| active.fits(bytes, active.segment.capacity))
+    }
+
+    /// The offset that the next entry gets, seen or not.
+    pub(crate) fn end(&self) -> u64 {
+        self.writer.lock().end
+    }
+
+    /// The offset up to which readers may read.
+    pub(crate) fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// As [`visible`](Self::visible), ordered after whatever an appender published before: what a
+    /// reader asks after it has said that it waits, so that no wake-up is lost.
+    pub(crate) fn visible_after_waiting(&self) -> u64 {
+        let _ordered = self.writer.lock();
+        self.visible()
+    }
+
+    /// The first offset that is still stored.
+    pub(crate) fn start(&self) -> u64 {
+        self.segments.read().first().map_or_else(|| self.visible(), |segment| segment.base)
+    }
+
+    fn put_all(&self, writer: &mut Writer, draft: &Draft, time: u64) {
+        let mut pieces = draft.pieces().peekable();
+        while let Some(piece) = pieces.next() {
+            self.put(writer, &piece, time, pieces.peek().is_some());
+        }
+    }
+
+    /// Stores one frame; room has been made.
+    fn put(&self, writer: &mut Writer, piece: &Piece<'_>, time: u64, more: bool) {
+        let Writer { active: Some(active), end, time_max, .. } = writer else {
+            unreachable!("room was made in an active segment");
+        };
+        active.mark(*end, *time_max);
+        let header = Header {
+            sum: 0,
+            body_bytes: u32::try_from(piece.body.len()).expect("bodies are bounded below 4 GiB"),
+            offset: *end,
+            floor: self.durable.load(Ordering::Relaxed),
+            time,
+            count: piece.count,
+            kind: piece.kind,
+            more,
+        };
+        active.store(self.settings.staging, &header, piece);
+        *end += u64::from(piece.count);
+        *time_max = (*time_max).max(time);
+    }
+
+    /// Lets readers see what was stored, unless it has to be durable first.
+    fn publish(&self, writer: &Writer, first: u64) -> Placed {
+        let mut ring = false;
+        if self.settings.staging == Staging::Off {
+            if let Some(active) = &writer.active {
+                active.segment.publish(active.position);
+            }
+            self.visible.store(writer.end, Ordering::Release);
+            // A reader says that it waits, then looks under this lock: one of the two is seen.
+            ring = self.settings.waiting.load(Ordering::Relaxed) > 0;
+        }
+        let flush = writer.unsynced.len() >= UNSYNCED_SEGMENTS_MAX;
+        Placed { first, end: writer.end, ring, flush }
+    }
+
+    /// Makes sure that `bytes` of frames go into the active segment.
+    fn make_room(&self, writer: &mut Writer, bytes: u64, time: u64) -> Result<()> {
+        match &mut writer.active {
+            Some(active) if active.fits(bytes, active.region.len()) => {}
+            Some(active) if active.fits(bytes, active.segment.capacity) => self.regrow(active)?,
+            _ => {
+                let made = self.make_segment(writer, needed_bytes(bytes), time)?;
+                self.open_next(writer, made, time, None)?;
+            }
+        }
+        let active = writer.active.as_mut().expect("room was made in an active segment");
+        active.populate(bytes, &self.settings)
+    }
+
+    /// Gives a segment that was closed, and so cut to its end, its full length again.
+    fn regrow(&self, active: &mut Active) -> Result<()> {
+        let path = self.settings.path(&file_name(active.segment.sequence));
+        let capacity = active.segment.capacity;
+        let grown = active.region.grow(capacity).map_err(|error| {
+            Error::io("allocate", self.settings.storage.locate(&path), capacity, error)
+        })?;
+        // Its length has to be durable before frames in the new part can be called so.
+        super::create::sync(&self.settings, &*grown, &path)?;
+        active.segment.set_region(Some(Arc::clone(&grown)));
+        active.region = grown;
+        active.closed = false;
+        Ok(())
+    }
+
+    /// Seals the active segment and goes on in the one that was made for it.
+    fn open_next(
+        &self,
+        writer: &mut Writer,
+        Spare { head, region }: Spare,
+        time: u64,
+        snapshot: Option<&Draft>,
+    ) -> Result<()> {
+        let origin = Origin {
+            sequence: head.sequence,
+            base: writer.end,
+            salt: head.salt,
+            capacity: head.capacity,
+            time_before: writer.time_max,
+            slot: 0,
+        };
+        let segment = Arc::new(Segment::new(&origin, FRAMES_AT, Some(Arc::clone(&region))));
+        let mut active = Active::at_start(Arc::clone(&segment), region, FRAMES_AT);
+        // The only step that can still fail comes before the first change.
+        let snapshot_bytes = snapshot.map_or(0, Draft::frames_bytes);
+        active.populate(OPENING_FRAME_BYTES + snapshot_bytes, &self.settings)?;
+        writer.next_sequence = head.sequence + 1;
+        writer.last_capacity = head.capacity;
+        let (previous_end, previous_salt) = self.seal(writer);
+        let opening = Opening { previous_end, previous_salt, time_max: writer.time_max }.encode();
+        let piece = Piece {
+            kind: Kind::Opening,
+            count: 0,
+            body: &opening,
+            body_sum: frame::body_sum(&opening),
+        };
+        writer.active = Some(active);
+        self.put(writer, &piece, time, snapshot.is_some());
+        if let Some(snapshot) = snapshot {
+            self.put_all(writer, snapshot, time);
+        }
+        self.segments.write().push(segment);
+        Ok(())
+    }
+
+    pub(super) fn make_segment(&self, writer: &Writer, needed: u64, time: u64) -> Result<Spare> {
+        let settings = &self.settings;
+        let doubled = (writer.last_capacity * 2).max(settings.first_bytes);
+        let capacity = doubled.min(settings.segment_bytes).max(needed.next_multiple_of(4096));
+        let head = Head {
+            owner: settings.owner,
+            sequence: writer.next_sequence,
+            salt: settings.salts.next(),
+            capacity,
+            created: time,
+        };
+        let region = create(settings, &head)?;
+        Ok(Spare { head, region })
+    }
+
+    /// Ends the active segment behind its last frame. Gives what the next opening refers to.
+    fn seal(&self, writer: &mut Writer) -> (u64, u64) {
+        let Some(mut active) = writer.active.take() else {
+            return writer.previous;
+        };
+        let end = active.position;
+        let footer = active.footer(writer.end, writer.time_max);
+        let staged_at = end - active.staged.len() as u64;
+        let room = active.region.len() >= end + footer.len() as u64;
+        let file_end = if room { end + footer.len() as u64 } else { end };
+        if room && self.settings.staging == Staging::On {
+            active.staged.extend_from_slice(&footer);
+        } else if room {
+            active.region.store(end, &[&footer]);
+        }
+        // Space that is not given back now is merely wasted until the segment goes.
+        let _ = active.region.shrink(file_end);
+        let Active { segment, region, staged, .. } = active;
+        writer.previous = (end, segment.salt);
+        writer.unsynced.push(Unsynced { segment, region, end, staged, staged_at });
+        writer.previous
+    }
+
+    /// Locks the writer, for the other files of this log.
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock()
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading in order: a cursor remembers where in which segment the next entry's frame starts, and
+//! a read copies the frames from there on.
+//!
+//! Frames are walked by their lengths in the copy, before any sum is checked; a length that leaves
+//! the published part of the segment, or an offset that does not follow, ends the walk as rot.
+
+use std::sync::Arc;
+
+use super::append::Log;
+use super::frame::{HEADER_BYTES, Header};
+use super::header::FRAMES_AT;
+use super::run::Run;
+use super::segment::{Segment, file_name};
+use crate::error::{Corruption, Error, Result};
+use crate::storage::{Access, Region};
+
+/// So many sealed segments of one log stay mapped.
+const MAPPED_SEGMENTS_MAX: usize = 8;
+/// The first guess at how long an entry's frame is.
+const FRAME_GUESS_BYTES: usize = 256;
+/// A read copies at most this much at a time while it looks for the end of its run.
+const STEP_BYTES: u64 = 256 << 10;
+
+/// A place in a log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    /// The next entry.
+    pub(crate) offset: u64,
+    /// The segment, and the position of the frame that holds `offset` or stands before it.
+    at: Option<(Arc<Segment>, u64)>,
+}
+
+impl Cursor {
+    /// A cursor before the entry at `offset`.
+    pub(crate) fn at(offset: u64) -> Self {
+        Self { offset, at: None }
+    }
+
+    /// Moves to `offset`, keeping the place if it is the same.
+    pub(crate) fn seek(&mut self, offset: u64) {
+        if offset != self.offset {
+            *self = Self::at(offset);
+        }
+    }
+}
+
+/// How much one read may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Entries.
+    pub(crate) entries: u32,
+    /// Bytes of frames; one entry is taken whatever its size.
+    pub(crate) bytes: u64,
+    /// The offset to stop before.
+    pub(crate) before: u64,
+}
+
+/// What the walk over a copy found.
+struct Walk {
+    /// How much of the copy belongs to the run.
+    used: usize,
+    /// The offset behind the run.
+    next: u64,
+    /// Where the last frame of the run starts, if the run ends inside it.
+    inside: Option<usize>,
+}
+
+impl Log {
+    /// Copies the next frames into `run` and moves the cursor behind the entries it takes. A run
+    /// stays within a segment; an empty one means that there is nothing before `bounds.before`.
+    pub(crate) fn read(&self, cursor: &mut Cursor, bounds: Bounds, run: &mut Run) -> Result<()> {
+        run.bytes.clear();
+        run.count = 0;
+        let before = bounds.before.min(self.visible());
+        if cursor.offset >= before || bounds.entries == 0 {
+            return Ok(());
+        }
+        let (segment, position) = self.place(cursor)?;
+        let region = self.region(&segment)?;
+        run.first = cursor.offset;
+        run.salt = segment.salt;
+        run.sequence = segment.sequence;
+        run.position = position;
+        let bounds = Bounds { before, ..bounds };
+        let walk = self.copy(&segment, &*region, position, bounds, run)?;
+        if walk.next == cursor.offset {
+            return Err(self.rot(segment.sequence, position + walk.used as u64, cursor.offset));
+        }
+        run.bytes.truncate(walk.used);
+        run.count = u32::try_from(walk.next - cursor.offset).expect("bounded by bounds.entries");
+        let resume = position + walk.inside.unwrap_or(walk.used) as u64;
+        *cursor = Cursor { offset: walk.next, at: Some((segment, resume)) };
+        Ok(())
+    }
+
+    /// The segment and frame position for the cursor, stepping over a segment's end.
+    fn place(&self, cursor: &Cursor) -> Result<(Arc<Segment>, u64)> {
+        if let Some((segment, position)) = &cursor.at {
+            if *position < segment.end() {
+                return Ok((Arc::clone(segment), *position));
+            }
+        }
+        self.locate(cursor.offset)
+    }
+
+    /// Copies from `position` on until the run's end is inside the copy.
+    fn copy(
+        &self,
+        segment: &Segment,
+        region: &dyn Region,
+        position: u64,
+        bounds: Bounds,
+        run: &mut Run,
+    ) -> Result<Walk> {
+        let end = segment.end();
+        let mut walk = Walk { used: 0, next: run.first, inside: None };
+        let guess = (bounds.entries as usize).saturating_mul(FRAME_GUESS_BYTES) as u64;
+        let mut wanted = guess.clamp(512, STEP_BYTES);
+        loop {
+            let copied = position + run.bytes.len() as u64;
+            let step = wanted.min(end - copied);
+            let step = usize::try_from(step).expect("a step is bounded");
+            region.load(copied, step, &mut run.bytes);
+            let known = position + run.bytes.len() as u64;
+            match walk_on(&mut walk, &run.bytes, run.first, bounds) {
+                Ok(None) => return Ok(walk),
+                // All of the segment is walked, or one more frame would be too much.
+                Ok(Some(_)) if known == end && walk.used as u64 == end - position => {
+                    return Ok(walk);
+                }
+                Ok(Some(missing)) if missing <= end - known => wanted = missing.max(4096),
+                Ok(Some(_)) | Err(()) => {
+                    // What was walked before it is still good.
+                    if walk.next > run.first {
+                        return Ok(walk);
+                    }
+                    return Err(self.rot(segment.sequence, position + walk.used as u64, run.first));
+                }
+            }
+        }
+    }
+
+    /// Finds the frame that holds `offset`, which lies between the start and the visible end.
+    pub(super) fn locate(&self, offset: u64) -> Result<(Arc<Segment>, u64)> {
+        let segment = {
+            let segments = self.segments.read();
+            let after = segments.partition_point(|segment| segment.base <= offset);
+            let Some(last) = after.checked_sub(1) else {
+                return Err(self.rot(0, 0, offset));
+            };
+            Arc::clone(&segments[last])
+        };
+        self.load_marks(&segment)?;
+        let mark = segment.last_mark(|mark| segment.base + u64::from(mark.offset) <= offset);
+        let start = mark.map_or(FRAMES_AT, |mark| u64::from(mark.position));
+        Ok((segment, start))
+    }
+
+    /// The segment's map, made again if it was given up.
+    pub(super) fn region(&self, segment: &Arc<Segment>) -> Result<Arc<dyn Region>> {
+        if let Some(region) = segment.region() {
+            return Ok(region);
+        }
+        let path = self.settings.path(&file_name(segment.sequence));
+        let storage = &self.settings.storage;
+        let region = storage
+            .open(&path, Access::Read)
+            .map_err(|error| Error::io("open", storage.locate(&path), 0, error))?;
+        if region.len() < segment.end() {
+            return Err(self.rot(segment.sequence, region.len(), segment.base));
+        }
+        segment.set_region(Some(Arc::clone(&region)));
+        self.note_mapped(segment);
+        Ok(region)
+    }
+
+    /// Gives up the map of the segment that was mapped longest ago, if there are too many.
+    pub(super) fn note_mapped(&self, segment: &Arc<Segment>) {
+        let mut mapped = self.mapped.lock();
+        mapped.push_back(Arc::clone(segment));
+        if mapped.len() > MAPPED_SEGMENTS_MAX {
+            if let Some(oldest) = mapped.pop_front() {
+                oldest.set_region(None);
+            }
+        }
+    }
+
+    /// The error for bytes that cannot be believed.
+    pub(crate) fn rot(&self, sequence: u64, position: u64, offset: u64) -> Error {
+        let path = self.settings.path(&file_name(sequence));
+        Error::Corrupt(Box::new(Corruption {
+            file: self.settings.storage.locate(&path),
+            position,
+            first: Some(offset),
+            end: None,
+            what: "a frame that was complete no longer matches its checksum",
+        }))
+    }
+}
+
+/// Walks as many whole frames of the copy as the bounds allow. `Ok(None)`: the run's end is found.
+/// `Ok(Some(n))`: at least `n` more bytes are needed. `Err`: a header that cannot follow.
+fn walk_on(walk: &mut Walk, bytes: &[u8], first: u64, bounds: Bounds) -> Result<Option<u64>, ()> {
+    let before = bounds.before.min(first.saturating_add(u64::from(bounds.entries)));
+    loop {
+        if walk.next >= before {
+            return Ok(None);
+        }
+        let rest = &bytes[walk.used..];
+        let Some(head) = rest.first_chunk::<HEADER_BYTES>() else {
+            return Ok(Some((HEADER_BYTES - rest.len()) as u64));
+        };
+        let header = Header::decode(head).ok_or(())?;
+        let end = header.end().ok_or(())?;
+        // Frames before the wanted entry are walked over; a later start would be a gap.
+        if header.offset > walk.next || (walk.next > first && header.offset != walk.next) {
+            return Err(());
+        }
+        let frame_bytes = header.frame_bytes();
+        if walk.next > first && walk.used as u64 + frame_bytes > bounds.bytes {
+            return Ok(None);
+        }
+        if frame_bytes > rest.len() as u64 {
+            return Ok(Some(frame_bytes - rest.len() as u64));
+        }
+        if end > before {
+            walk.inside = Some(walk.used);
+        }
+        walk.used += usize::try_from(frame_bytes).map_err(|_| ())?;
+        walk.next = walk.next.max(end.min(before));
+    }
+}

@@ -1,0 +1,110 @@
+//! A run: frames that were copied out of a segment, one behind the other.
+//!
+//! A copy is taken under whatever lock the reader holds and checked afterwards, without it: bytes
+//! in the map can change under a reader's feet (another process, a bad disk), bytes in the copy
+//! cannot. Nothing of a run is believed before [`Run::open`] has compared every sum.
+
+use std::ops::Range;
+
+use super::entry::{self, Layout};
+use super::frame::{HEADER_BYTES, Header, Kind};
+
+/// Frames in `bytes`, of which the entries `first..first + count` are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) salt: u64,
+    /// Where the copy was taken, for a report of rot.
+    pub(crate) sequence: u64,
+    pub(crate) position: u64,
+}
+
+/// One entry of a checked run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) offset: u64,
+    pub(crate) time: u64,
+    pub(crate) payload: Range<u32>,
+    pub(crate) fields: Range<u32>,
+}
+
+/// The frame that a run could not be believed from on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadFrame {
+    /// Where in the segment.
+    pub(crate) position: u64,
+    /// The first offset that is missing because of it.
+    pub(crate) offset: u64,
+}
+
+impl Run {
+    /// Checks the frames and appends the wanted entries to `slots`. An error leaves in `slots`
+    /// what stands before the bad frame.
+    pub(crate) fn open(&self, slots: &mut Vec<Slot>) -> Result<(), BadFrame> {
+        let end = self.first + u64::from(self.count);
+        let mut next = self.first;
+        let mut at = 0;
+        while next < end {
+            let bad = BadFrame { position: self.position + at as u64, offset: next };
+            let (header, body) = self.frame(at).ok_or(bad)?;
+            let frame_end = header.end().ok_or(bad)?;
+            if header.offset > next {
+                return Err(bad);
+            }
+            if frame_end > next {
+                self.entries(&header, body, next..end, slots).ok_or(bad)?;
+            }
+            next = frame_end.max(next);
+            at += usize::try_from(header.frame_bytes()).map_err(|_| bad)?;
+        }
+        Ok(())
+    }
+
+    /// The frame at `at`, if all of it is here and matches its sum.
+    fn frame(&self, at: usize) -> Option<(Header, Range<usize>)> {
+        let head: &[u8; HEADER_BYTES] = self.bytes.get(at..)?.first_chunk()?;
+        let header = Header::decode(head)?;
+        let start = at + HEADER_BYTES;
+        let end = start.checked_add(usize::try_from(header.body_bytes).ok()?)?;
+        let body = self.bytes.get(start..end)?;
+        header.matches(head, body, self.salt).then_some((header, start..end))
+    }
+
+    /// Appends those entries of one frame whose offsets are in `wanted`.
+    fn entries(
+        &self,
+        header: &Header,
+        body: Range<usize>,
+        wanted: Range<u64>,
+        slots: &mut Vec<Slot>,
+    ) -> Option<()> {
+        let start = u32::try_from(body.start).ok()?;
+        let stop = u32::try_from(body.end).ok()?;
+        match header.kind {
+            Kind::Opening | Kind::Snapshot => (header.count == 0).then_some(()),
+            Kind::Plain => {
+                slots.push(Slot {
+                    offset: header.offset,
+                    time: header.time,
+                    payload: start..stop,
+                    fields: stop..stop,
+                });
+                (header.count == 1).then_some(())
+            }
+            Kind::Entries => {
+                let mut at = start;
+                for offset in header.offset..header.end()? {
+                    let (Layout { payload, fields }, whole) =
+                        entry::split(self.bytes.get(at as usize..body.end)?, at)?;
+                    if wanted.contains(&offset) {
+                        slots.push(Slot { offset, time: header.time, payload, fields });
+                    }
+                    at = at.checked_add(whole)?;
+                }
+                (at == stop).then_some(())
+            }
+        }
+    }
+}

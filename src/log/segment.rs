@@ -1,0 +1,145 @@
+//! One segment: a file of frames, from its first offset on.
+//!
+//! # Invariants
+//! 1. `end` only grows, never passes what is stored, and never passes the file's length; readers
+//!    touch nothing at or behind it.
+//! 2. The marks are in order, and the first is at the first frame behind the opening.
+//! 3. A sealed segment never changes; its region may be given up and mapped again at will.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+
+use super::header::{Floor, Mark};
+use crate::storage::Region;
+
+/// A segment as readers see it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) sequence: u64,
+    /// The offset of its first entry.
+    pub(crate) base: u64,
+    pub(crate) salt: u64,
+    /// The length it was made for.
+    pub(crate) capacity: u64,
+    /// The greatest time of any entry before it.
+    pub(crate) time_before: u64,
+    end: AtomicU64,
+    region: RwLock<Option<Arc<dyn Region>>>,
+    marks: RwLock<Option<Vec<Mark>>>,
+    slot: AtomicUsize,
+}
+
+impl Segment {
+    pub(crate) fn new(origin: &Origin, end: u64, region: Option<Arc<dyn Region>>) -> Self {
+        Self {
+            sequence: origin.sequence,
+            base: origin.base,
+            salt: origin.salt,
+            capacity: origin.capacity,
+            time_before: origin.time_before,
+            end: AtomicU64::new(end),
+            region: RwLock::new(region),
+            marks: RwLock::new(None),
+            slot: AtomicUsize::new(origin.slot),
+        }
+    }
+
+    /// Up to where readers may read.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Lets readers see everything below `end`.
+    pub(crate) fn publish(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// The mapped file, unless it was given up.
+    pub(crate) fn region(&self) -> Option<Arc<dyn Region>> {
+        self.region.read().clone()
+    }
+
+    /// Uses `region` from now on, or gives the map up.
+    pub(crate) fn set_region(&self, region: Option<Arc<dyn Region>>) {
+        *self.region.write() = region;
+    }
+
+    /// Whether the marks are known.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.read().is_some()
+    }
+
+    /// Replaces the marks, or forgets them.
+    pub(crate) fn set_marks(&self, marks: Option<Vec<Mark>>) {
+        *self.marks.write() = marks;
+    }
+
+    /// Adds a mark behind the others.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.marks.write().get_or_insert_default().push(mark);
+    }
+
+    /// The marks, for a footer.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        self.marks.read().clone().unwrap_or_default()
+    }
+
+    /// The last mark for which `before` holds.
+    pub(crate) fn last_mark(&self, before: impl Fn(&Mark) -> bool) -> Option<Mark> {
+        let marks = self.marks.read();
+        let marks = marks.as_ref()?;
+        let after = marks.partition_point(before);
+        after.checked_sub(1).map(|last| marks[last])
+    }
+
+    /// The bytes of the floor slot to write next, and where they go: the older of the two.
+    pub(crate) fn next_slot(&self, floor: Floor) -> (u64, [u8; 16]) {
+        let which = self.slot.fetch_add(1, Ordering::Relaxed) + 1;
+        floor.slot(self.salt, which)
+    }
+}
+
+/// What a segment is made of before anything is read from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) sequence: u64,
+    pub(crate) base: u64,
+    pub(crate) salt: u64,
+    pub(crate) capacity: u64,
+    pub(crate) time_before: u64,
+    /// Which floor slot is the newer one.
+    pub(crate) slot: usize,
+}
+
+/// A segment's file name.
+pub(crate) fn file_name(sequence: u64) -> String {
+    format!("{sequence:010}.seg")
+}
+
+/// The name of a segment's file while it is being made.
+pub(crate) fn draft_name(sequence: u64) -> String {
+    format!("{sequence:010}.new")
+}
+
+/// Reads a file name back: the sequence, if it is a segment's.
+pub(crate) fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    let sequence = digits.parse().ok()?;
+    (file_name(sequence) == name).then_some(sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_read_back_and_others_do_not() {
+        assert_eq!(parse_name(&file_name(17)), Some(17));
+        assert_eq!(parse_name(&file_name(u64::MAX)), Some(u64::MAX));
+        for name in ["", ".seg", "17.seg", "0000000017.new", "+000000017.seg", "0000000017.seg "] {
+            assert_eq!(parse_name(name), None, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a log is told when it is opened.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::create::Salts;
+use super::header::Owner;
+use crate::latch::Latch;
+use crate::storage::Storage;
+
+/// What a log needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) storage: Arc<dyn Storage>,
+    /// The log's directory, made with its first segment.
+    pub(crate) dir: String,
+    pub(crate) owner: Owner,
+    pub(crate) latch: Arc<Latch>,
+    pub(crate) salts: Arc<Salts>,
+    /// How long the first segment is; each next is twice as long, up to `segment_bytes`.
+    pub(crate) first_bytes: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) staging: Staging,
+    /// How many readers wait anywhere in the stream.
+    pub(crate) waiting: Arc<AtomicUsize>,
+    #[cfg(test)]
+    pub(crate) controls: Controls,
+}
+
+/// Protections that a test takes away, to see that it would notice.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Controls {
+    /// Append behind a torn tail, with the old salt, instead of starting a fresh segment.
+    pub(crate) reuse_torn: bool,
+    /// Take every bad frame for a torn tail, whatever was known to be synced.
+    pub(crate) ignore_floor: bool,
+}
+
+/// Whether frames wait in memory for the next flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Staging {
+    /// Stored into the map at once, visible at once.
+    Off,
+    /// Written by the flush, visible when they are durable.
+    On,
+}
+
+impl Settings {
+    /// The path of a file in the log's directory.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    pub(crate) fn reuse_torn(&self) -> bool {
+        #[cfg(test)]
+        return self.controls.reuse_torn;
+        #[cfg(not(test))]
+        false
+    }
+
+    pub(crate) fn ignore_floor(&self) -> bool {
+        #[cfg(test)]
+        return self.controls.ignore_floor;
+        #[cfg(not(test))]
+        false
+    }
+}
