@@ -1,0 +1,252 @@
+//! The manifest: what a stream is, apart from its entries. Names live here and nowhere else on
+//! disk, so no name ever becomes a path.
+//!
+//! ```text
+//! 0 "MILLMAN\0" | 8 version u32 | 12 sum u32 | 16 length u64 | 24 body
+//! ```
+//!
+//! The body is bincode's standard encoding of [`Manifest`]; the sum is CRC-32 over length and body.
+//! A change writes `manifest.new`, syncs it, renames it over `manifest` and syncs the directory: at
+//! any moment there is one whole manifest. This is the only module that knows bincode.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Corruption, Error, Result};
+use crate::storage::{Access, Storage};
+
+/// The manifest's file name.
+pub(crate) const NAME: &str = "manifest";
+const DRAFT: &str = "manifest.new";
+const MAGIC: [u8; 8] = *b"MILLMAN\0";
+/// The format that this version writes, and the newest that it reads.
+pub(crate) const VERSION: u32 = 1;
+const BODY_AT: usize = 24;
+/// A manifest is at most this long: a bound on what a damaged length can make us allocate.
+pub(crate) const BYTES_MAX: usize = 16 << 20;
+
+/// What a stream is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// A random number that every segment repeats.
+    pub(crate) stream: u64,
+    /// Microseconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) partitions: u32,
+    pub(crate) segment_bytes: u64,
+    pub(crate) entry_bytes_max: u64,
+    pub(crate) durability: StoredDurability,
+    /// The number that the next group's directory gets; never used twice.
+    pub(crate) next_group: u64,
+    pub(crate) groups: Vec<GroupRecord>,
+}
+
+/// When a call's work is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredDurability {
+    Os,
+    /// Microseconds.
+    Every(u64),
+    Always,
+}
+
+/// What a group is, apart from who holds what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupRecord {
+    pub(crate) name: String,
+    /// Its directory, and its incarnation: a group made again gets another.
+    pub(crate) number: u64,
+    pub(crate) created: u64,
+    /// The first offset of each partition.
+    pub(crate) starts: Vec<u64>,
+    pub(crate) settings: GroupSettings,
+}
+
+/// What a group was told; times in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupSettings {
+    pub(crate) lease: u64,
+    pub(crate) session_timeout: Option<u64>,
+    pub(crate) max_deliveries: u16,
+    pub(crate) backoff: StoredBackoff,
+    pub(crate) on_exhausted: StoredExhausted,
+    pub(crate) max_in_flight: u64,
+    pub(crate) max_in_flight_per_consumer: u64,
+}
+
+/// How long an entry waits before it is tried again; microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredBackoff {
+    Fixed(u64),
+    Exponential { first: u64, max: u64 },
+}
+
+/// What becomes of an entry after its last attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredExhausted {
+    Park,
+    Discard,
+}
+
+impl Manifest {
+    fn encode(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
+        let body = bincode::serde::encode_to_vec(self, bincode::config::standard());
+        let body = body.map_err(|error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            Error::io("encode", storage.locate(NAME), 0, error)
+        })?;
+        if BODY_AT + body.len() > BYTES_MAX {
+            return Err(Error::LimitReached { what: "the manifest", max: BYTES_MAX as u64 });
+        }
+        let mut bytes = Vec::with_capacity(BODY_AT + body.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        let sum = crc32fast::hash(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&sum.to_le_bytes());
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8], storage: &dyn Storage) -> Result<Self> {
+        let corrupt = |what| {
+            let file = storage.locate(NAME);
+            let corruption = Corruption { file, position: 0, first: None, end: None, what };
+            Error::Corrupt(Box::new(corruption))
+        };
+        let (head, body) = bytes
+            .split_at_checked(BODY_AT)
+            .filter(|(head, _)| head[..8] == MAGIC)
+            .ok_or_else(|| corrupt("the manifest does not start as one does"))?;
+        let word = |at: usize| u32::from_le_bytes(*head[at..].first_chunk().expect("24 bytes"));
+        let version = word(8);
+        if version > VERSION {
+            let path = storage.locate(NAME).into();
+            return Err(Error::NewerFormat { path, found: version, supported: VERSION });
+        }
+        let length = u64::from_le_bytes(*head[16..].first_chunk().expect("24 bytes"));
+        if length != body.len() as u64 || crc32fast::hash(&bytes[16..]) != word(12) {
+            return Err(corrupt("the manifest does not match its checksum"));
+        }
+        let config = bincode::config::standard().with_limit::<BYTES_MAX>();
+        match bincode::serde::decode_from_slice::<Self, _>(body, config) {
+            Ok((manifest, used)) if used == body.len() && manifest.is_sound() => Ok(manifest),
+            _ => Err(corrupt("the manifest contradicts itself")),
+        }
+    }
+
+    /// What a sum cannot promise of a file that somebody made up.
+    fn is_sound(&self) -> bool {
+        let partitions = self.partitions as usize;
+        let groups_agree = self.groups.iter().all(|group| {
+            group.starts.len() == partitions && group.number < self.next_group
+        });
+        self.partitions > 0 && self.partitions <= crate::options::PARTITIONS_MAX && groups_agree
+    }
+
+    /// Reads the manifest; `None` if there is none.
+    pub(crate) fn load(storage: &dyn Storage) -> Result<Option<Self>> {
+        let failed = |error| Error::io("open", storage.locate(NAME), 0, error);
+        let region = match storage.open(NAME, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        let length = usize::try_from(region.len()).unwrap_or(usize::MAX).min(BYTES_MAX);
+        let mut bytes = vec![0; length];
+        region.read(0, &mut bytes).map_err(failed)?;
+        Self::decode(&bytes, storage).map(Some)
+    }
+
+    /// Replaces the manifest, durably. `latch` says how a failed sync is final.
+    pub(crate) fn save(&self, storage: &dyn Storage, latch: &crate::latch::Latch) -> Result<()> {
+        latch.check()?;
+        let bytes = self.encode(storage)?;
+        let failed = |doing, error| Error::io(doing, storage.locate(DRAFT), bytes.len() as u64, error);
+        match storage.remove(DRAFT) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", error)),
+            _ => {}
+        }
+        let region = storage.create(DRAFT, bytes.len() as u64).map_err(|e| failed("allocate", e))?;
+        region.populate(0, bytes.len() as u64).map_err(|e| failed("populate", e))?;
+        region.store(0, &[&bytes]);
+        region.sync().map_err(|error| latch.trip(&failed("sync", error)))?;
+        storage.rename(DRAFT, NAME).map_err(|error| failed("rename", error))?;
+        storage.sync_dir("").map_err(|error| latch.trip(&failed("sync", error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Memory;
+
+    fn sample() -> Manifest {
+        let settings = GroupSettings {
+            lease: 1,
+            session_timeout: None,
+            max_deliveries: 16,
+            backoff: StoredBackoff::Exponential { first: 1, max: 2 },
+            on_exhausted: StoredExhausted::Park,
+            max_in_flight: 10,
+            max_in_flight_per_consumer: 10,
+        };
+        let group = GroupRecord {
+            name: "billing".into(),
+            number: 4,
+            created: 0,
+            starts: vec![7, 8],
+            settings,
+        };
+        Manifest {
+            stream: 1,
+            created: 2,
+            partitions: 2,
+            segment_bytes: 4096,
+            entry_bytes_max: 1024,
+            durability: StoredDurability::Every(9),
+            next_group: 5,
+            groups: vec![group],
+        }
+    }
+
+    #[test]
+    fn a_saved_manifest_is_read_back() {
+        let storage = Memory::new();
+        assert_eq!(Manifest::load(&storage).unwrap(), None);
+        sample().save(&storage, &crate::latch::Latch::default()).unwrap();
+        assert_eq!(Manifest::load(&storage).unwrap(), Some(sample()));
+    }
+
+    #[test]
+    fn every_flip_and_every_cut_is_noticed() {
+        let storage = Memory::new();
+        let bytes = sample().encode(&storage).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let refused = Manifest::decode(&bad, &storage).unwrap_err();
+            assert!(refused.is_corrupt() || matches!(refused, Error::NewerFormat { .. }), "bit {bit}");
+        }
+        for end in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..end], &storage).unwrap_err().is_corrupt(), "cut {end}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        let storage = Memory::new();
+        let changes: [fn(&mut Manifest); 3] = [
+            |manifest| manifest.partitions = 0,
+            |manifest| manifest.partitions = 3,
+            |manifest| manifest.next_group = 4,
+        ];
+        for change in changes {
+            let mut manifest = sample();
+            change(&mut manifest);
+            let bytes = manifest.encode(&storage).unwrap();
+            assert!(Manifest::decode(&bytes, &storage).unwrap_err().is_corrupt());
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What goes in and what comes out: [`NewEntry`], [`Entry`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::engine::Parcel;
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+use crate::log::{Field, Fields};
+use crate::subject;
+
+/// A key is at most this long.
+pub(crate) const KEY_BYTES_MAX: usize = 4096;
+/// An entry has at most this many headers.
+pub(crate) const HEADERS_MAX: usize = 64;
+/// A header's name is at most this long.
+pub(crate) const HEADER_NAME_BYTES_MAX: usize = 255;
+
+/// An entry to append: a payload and, optionally, a subject, a key and headers. It borrows what
+/// it is given.
+///
+/// ```
+/// use millstream::NewEntry;
+///
+/// let entry = NewEntry::new(b"{}").subject("order.created").key("customer-7").header("trace", "a1");
+/// # let _ = entry;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct NewEntry<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) subject: Option<&'a str>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) headers: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> NewEntry<'a> {
+    /// An entry of nothing but `payload`, any bytes, from none to `entry_bytes_max`.
+    pub fn new<P: AsRef<[u8]> + ?Sized>(payload: &'a P) -> Self {
+        Self { payload: payload.as_ref(), ..Self::default() }
+    }
+
+    /// Sets the subject, a name of tokens joined by dots such as `order.created`, at most 255
+    /// bytes. (The idea and the rules are those of NATS.)
+    #[must_use]
+    pub fn subject(mut self, subject: &'a str) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Sets the key, at most 4096 bytes. Entries of one key go to one partition, in order, as long
+    /// as the number of partitions does not change.
+    #[must_use]
+    pub fn key<K: AsRef<[u8]> + ?Sized>(mut self, key: &'a K) -> Self {
+        self.key = Some(key.as_ref());
+        self
+    }
+
+    /// Adds a header: a name of at most 255 bytes, and a value. At most 64 of them; names may
+    /// repeat.
+    #[must_use]
+    pub fn header<V: AsRef<[u8]> + ?Sized>(mut self, name: &'a str, value: &'a V) -> Self {
+        self.headers.push((name, value.as_ref()));
+        self
+    }
+
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        let Self { payload, subject, key, headers } = self;
+        Fields { payload, subject: *subject, key: *key, headers }
+    }
+
+    /// Checks the entry against its bounds.
+    pub(crate) fn check(&self, bytes_max: u64) -> Result<()> {
+        let bytes = self.fields().encoded_bytes() as u64;
+        if bytes > bytes_max {
+            return Err(Error::EntryTooLarge { bytes, max: bytes_max });
+        }
+        if let Some(subject) = self.subject {
+            subject::validate(subject)?;
+        }
+        let refused = |what, reason: Cow<'_, str>| Err(Error::InvalidName { what, reason: reason.into() });
+        if self.key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+            return refused("key", format!("it is over {KEY_BYTES_MAX} bytes long").into());
+        }
+        if self.headers.len() > HEADERS_MAX {
+            return refused("headers", format!("there are more than {HEADERS_MAX}").into());
+        }
+        for (name, _) in &self.headers {
+            if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX {
+                let reason = format!("a name has 1 to {HEADER_NAME_BYTES_MAX} bytes");
+                return refused("header", reason.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+macro_rules! from_payload {
+    ($($payload:ty),*) => {$(
+        impl<'a> From<&'a $payload> for NewEntry<'a> {
+            fn from(payload: &'a $payload) -> Self {
+                Self::new(payload)
+            }
+        }
+    )*};
+}
+
+from_payload!([u8], str, String, Vec<u8>);
+
+impl<'a, const N: usize> From<&'a [u8; N]> for NewEntry<'a> {
+    fn from(payload: &'a [u8; N]) -> Self {
+        Self::new(payload)
+    }
+}
+
+impl<'a> From<&NewEntry<'a>> for NewEntry<'a> {
+    fn from(entry: &NewEntry<'a>) -> Self {
+        entry.clone()
+    }
+}
+
+/// What both [`Entry`] and [`View`](crate::View) tell of an entry.
+macro_rules! accessors {
+    () => {
+        /// Where the entry stands.
+        pub fn id(&self) -> $crate::EntryId {
+            self.parcel.id(self.index)
+        }
+
+        /// What was appended.
+        pub fn payload(&self) -> &[u8] {
+            self.parcel.payload(self.index)
+        }
+
+        /// The key that chose the partition, if there was one.
+        pub fn key(&self) -> Option<&[u8]> {
+            self.parcel.fields(self.index).find_map(|field| match field {
+                $crate::log::Field::Key(key) => Some(key),
+                _ => None,
+            })
+        }
+
+        /// The subject, if there was one.
+        pub fn subject(&self) -> Option<&str> {
+            self.parcel.fields(self.index).find_map(|field| match field {
+                $crate::log::Field::Subject(subject) => Some(subject),
+                _ => None,
+            })
+        }
+
+        /// The headers, in the order they were given.
+        pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+            self.parcel.fields(self.index).filter_map(|field| match field {
+                $crate::log::Field::Header(name, value) => Some((name, value)),
+                _ => None,
+            })
+        }
+
+        /// The value of the first header of that name.
+        pub fn header(&self, name: &str) -> Option<&[u8]> {
+            self.headers().find_map(|(found, value)| (found == name).then_some(value))
+        }
+
+        /// When it was appended, by the wall clock of the stream. Clocks jump: order is told by
+        /// ids.
+        pub fn timestamp(&self) -> std::time::SystemTime {
+            $crate::entry::wall_time(self.parcel.time(self.index))
+        }
+    };
+}
+pub(crate) use accessors;
+
+/// A stored entry, as readers, subscriptions and `get` return it. A cheap clone that owns its
+/// bytes together with the other entries of the same read.
+#[derive(Clone)]
+pub struct Entry {
+    pub(crate) parcel: Arc<Parcel>,
+    pub(crate) index: usize,
+}
+
+impl Entry {
+    accessors!();
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("id", &self.id().to_string())
+            .field("subject", &self.subject())
+            .field("payload", &String::from_utf8_lossy(self.payload()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The wall time `micros` after 1970.
+pub(crate) fn wall_time(micros: u64) -> SystemTime {
+    let since = Duration::from_micros(micros);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_outside_their_bounds_are_refused() {
+        let long = "x".repeat(5000);
+        let mut many = NewEntry::new("");
+        for _ in 0..=HEADERS_MAX {
+            many = many.header("a", "");
+        }
+        for (entry, what) in [
+            (NewEntry::new("").key(&long), "key"),
+            (NewEntry::new("").header("", "v"), "header"),
+            (NewEntry::new("").header(&long[..256], "v"), "header"),
+            (NewEntry::new("").subject("a..b"), "subject"),
+            (many, "headers"),
+        ] {
+            let refused = entry.check(1 << 20);
+            assert!(matches!(refused, Err(Error::InvalidName { what: w, .. }) if w == what), "{what}");
+        }
+        let large = NewEntry::new(&long).check(4999);
+        assert!(matches!(large, Err(Error::EntryTooLarge { max: 4999, .. })));
+        assert!(NewEntry::new(&long).subject("a.b").key("k").header("h", "").check(1 << 20).is_ok());
+    }
+}
