@@ -3,11 +3,13 @@
 
 mod clock;
 mod error;
+mod hash;
 mod id;
 mod latch;
 mod ledger;
 mod log;
 mod storage;
+mod subject;
 mod waiters;
 
 pub use clock::{Clock, ManualClock, SystemClock};
