@@ -16,6 +16,8 @@
 //! 4. A region is read only inside the bytes its owner has published. Bytes that another thread
 //!    is storing at that moment may be read torn, so readers copy first and check the copy.
 
+#[cfg(test)]
+mod contract;
 mod disk;
 mod mapping;
 mod memory;
@@ -37,8 +39,8 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// missing root `NotFound`. The guard gives the lock up when it is dropped.
     fn lock(&self, make: bool) -> io::Result<Box<dyn Debug + Send + Sync>>;
 
-    /// Names of the files and directories in `dir` (`""` is the root), sorted. A missing `dir` is
-    /// `NotFound`; a symbolic link or special file in it is `InvalidData`.
+    /// Names of the files and directories in `dir` (`""` is the root), sorted, without the lock
+    /// file. A missing `dir` is `NotFound`; a symbolic link or special file in it is `InvalidData`.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
 
     /// Makes a directory (private to the user). One that is there already is no error.
@@ -52,7 +54,7 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// not a plain file with one name. An empty file gives an empty region.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn Region>>;
 
-    /// Gives a file another name, replacing what had that name.
+    /// Gives a file another name in its directory, replacing the file that had that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file. Regions of it stay readable.
