@@ -260,6 +260,11 @@ fn after_a_failed_sync_the_next_ones_lie() {
         assert_eq!(disk.files()[0].1, [b'B'; 512], "the cache shows what the disk may not have");
         let durable = disk.reboot(0).files()[0].1.clone();
         seen.insert(durable.clone());
+        let rewritten = disk.crash_process();
+        let again = rewritten.open("a", Access::Write).unwrap();
+        again.store(0, &[b"C"]);
+        again.drop_cache().unwrap();
+        assert_eq!(rewritten.files()[0].1[..2], *b"CB", "a dirty sector stays in the cache");
         region.drop_cache().unwrap();
         assert_eq!(disk.files()[0].1, durable, "without the cache the truth shows");
         // Written again, it is synced again.
