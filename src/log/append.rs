@@ -208,7 +208,7 @@ impl Log {
             }
             self.visible.store(writer.end, Ordering::Release);
             // A reader says that it waits, then looks under this lock: one of the two is seen.
-            ring = self.settings.waiting.load(Ordering::Relaxed) > 0;
+            ring = !self.settings.waiting.is_zero();
         }
         let flush = writer.unsynced.len() >= UNSYNCED_SEGMENTS_MAX;
         Placed { first, end: writer.end, ring, flush }

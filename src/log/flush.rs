@@ -158,7 +158,7 @@ impl Log {
             active.segment.publish(active.position);
         }
         self.visible.store(plan.end, Ordering::Release);
-        self.settings.waiting.load(Ordering::Relaxed) > 0
+        !self.settings.waiting.is_zero()
     }
 
     /// Flushes, writes the final floor and the footer, and gives back the unused tail. A file that

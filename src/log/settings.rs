@@ -1,12 +1,12 @@
 //! What a log is told when it is opened.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use super::create::Salts;
 use super::header::Owner;
 use crate::latch::Latch;
 use crate::storage::Storage;
+use crate::waiters::Tally;
 
 /// What a log needs to know.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) segment_bytes: u64,
     pub(crate) staging: Staging,
     /// How many readers wait anywhere in the stream.
-    pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) waiting: Tally,
     #[cfg(test)]
     pub(crate) controls: Controls,
 }
