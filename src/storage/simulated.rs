@@ -18,7 +18,7 @@
 
 mod content;
 mod names;
-mod random;
+pub(crate) mod random;
 mod state;
 mod tests;
 
@@ -29,7 +29,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::random::Random;
 use self::state::State;
 use super::{Access, Region, Storage};
 
