@@ -1,1 +1,69 @@
-//! stub
+//! Who holds what: the pure state machine of one group.
+//!
+//! A *command* looks at the ledger and the time and appends events; applying events is the only
+//! way the state changes, and the journal is those events. Nothing here does I/O, reads a clock,
+//! takes a lock or draws a random number.
+//!
+//! ```text
+//!            hand out                  ack
+//!  fresh ──────────────▶ leased ─────────────────▶ settled
+//!                        ▲    │ ▲                     ▲ ▲
+//!               hand out │    │ └── late extend ──┐   │ │ discard, skip
+//!                        │    │ nack, lease ended │   │ │
+//!                        │    ├──────────────▶ waiting┘ │     redrive
+//!                        │    │ release, leave          │  ┌────────────┐
+//!                        │    ├──────────────▶ withdrawn┤  ▼            │
+//!                        │    │ unclean end        (last attempt) ──▶ parked
+//!                        └────┴──────────────▶ suspect ─┘
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `event` | what can happen; runs, claims, member ids |
+//! | `policy` | what the user chose: leases, backoff, limits |
+//! | `window` | one partition's entries, dense, in chunks |
+//! | `hold` | what entries of one hand-out share |
+//! | `due` | what waits, by time |
+//! | `entries` | the windows with their indexes, kept in step |
+//! | `member` | who is in the group, and for how long |
+//! | `book` | the ledger itself, and what `info` asks of it |
+//! | `deliver`, `settle`, `expire`, `session`, `park`, `reopen` | the commands |
+//! | `apply`, `replay` | how events change the state; how stored ones are checked first |
+//! | `wire`, `codec`, `snapshot` | the stored form |
+//! | `times` | arithmetic on moments |
+//! | `validate` | every invariant, for tests |
+
+mod apply;
+mod book;
+mod codec;
+mod deliver;
+mod due;
+mod entries;
+mod event;
+mod expire;
+mod hold;
+mod member;
+mod park;
+mod policy;
+mod reopen;
+mod replay;
+mod session;
+mod settle;
+mod snapshot;
+mod times;
+#[cfg(test)]
+mod validate;
+mod window;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use book::{Ledger, PendingEntry, Standing};
+pub(crate) use codec::{decode, encode};
+pub(crate) use deliver::Then;
+pub(crate) use event::{Claim, Event, MemberId, Run};
+pub(crate) use policy::{Backoff, Exhausted, Policy};
+pub(crate) use replay::Inconsistent;
+pub(crate) use settle::Again;
+pub(crate) use times::Now;

@@ -1,0 +1,268 @@
+//! The ledger of one group: who holds what, and what `info` asks of it.
+//!
+//! Invariants (besides those of the parts; `validate` states them all)
+//! 1. Only `apply` changes what is stored. Commands and queries leave it as it is; what they may
+//!    change is volatile: signs of life, and how tight the bounds of deadlines are.
+//! 2. A leased entry's member is live.
+//! 3. A parked entry is settled in its window.
+//! 4. Lease numbers in holds count from `first_lease`, the first one of this opening; every number
+//!    ever given is below `next_lease`.
+
+use std::collections::BTreeMap;
+
+use super::entries::Entries;
+use super::event::MemberId;
+use super::hold::{BEFORE, Hold};
+use super::member::Members;
+use super::policy::Policy;
+use super::times::NEVER;
+use super::window::{Group, State};
+use crate::clock::Moment;
+use crate::error::Result;
+use crate::id::EntryId;
+
+/// The largest offset a ledger speaks of, so that no sum of offsets wraps.
+pub(super) const OFFSETS_MAX: u64 = 1 << 62;
+
+/// The most entries that are leased or wait at one time.
+pub(crate) const PENDING_MAX: u64 = 1 << 30;
+
+/// An entry that was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parked {
+    pub(super) attempts: u16,
+    /// Its last lease.
+    pub(super) lease: u64,
+}
+
+/// What was done since the group was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) acked: u64,
+    pub(super) discarded: u64,
+    pub(super) lost: u64,
+    pub(super) redelivered: u64,
+}
+
+/// The ledger.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(super) policy: Policy,
+    pub(super) entries: Entries,
+    pub(super) members: Members,
+    pub(super) parked: BTreeMap<EntryId, Parked>,
+    pub(super) totals: Totals,
+    pub(super) first_lease: u64,
+    pub(super) next_lease: u64,
+    /// Replay met entries that the log no longer has.
+    pub(super) cut: bool,
+}
+
+/// How many entries are what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// In somebody's hands.
+    pub(crate) leased: u64,
+    /// Waiting for their time.
+    pub(crate) delayed: u64,
+    /// Due to be handed out again.
+    pub(crate) due: u64,
+    /// Set aside.
+    pub(crate) parked: u64,
+    /// Hand-outs that were not an entry's first, since the group was created.
+    pub(crate) redelivered: u64,
+    /// Settled by an ack, since the group was created.
+    pub(crate) acked: u64,
+    /// Settled by policy or by hand, likewise.
+    pub(crate) discarded: u64,
+    /// Skipped or trimmed before they were settled, likewise.
+    pub(crate) lost: u64,
+}
+
+/// Where a pending entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Leased until then.
+    Leased(Moment),
+    /// To be handed out again from then on.
+    Waiting(Moment),
+}
+
+/// One line of the pending list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PendingEntry<'a> {
+    pub(crate) id: EntryId,
+    pub(crate) standing: Standing,
+    /// Who holds it.
+    pub(crate) member: Option<&'a str>,
+    pub(crate) attempts: u16,
+    /// Its last lease, if that was given since the stream was opened.
+    pub(crate) lease: Option<u64>,
+}
+
+impl Ledger {
+    /// A group that reads each partition from its start.
+    pub(crate) fn new(policy: Policy, starts: &[u64]) -> Self {
+        Self {
+            policy,
+            entries: Entries::new(starts),
+            members: Members::default(),
+            parked: BTreeMap::new(),
+            totals: Totals::default(),
+            first_lease: 1,
+            next_lease: 1,
+            cut: false,
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What was decided under the old policy stays decided.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    pub(crate) fn partitions(&self) -> usize {
+        self.entries.windows.len()
+    }
+
+    /// Below it, all entries are settled or set aside.
+    pub(crate) fn floor(&self, partition: u32) -> Option<u64> {
+        Some(self.entries.window(partition)?.floor)
+    }
+
+    /// From it on, no entry was ever handed out.
+    pub(crate) fn cursor(&self, partition: u32) -> Option<u64> {
+        Some(self.entries.window(partition)?.cursor)
+    }
+
+    /// The first entry of a partition that is still needed: the floor, or a parked entry below it.
+    pub(crate) fn first_needed(&self, partition: u32) -> Option<u64> {
+        let floor = self.entries.window(partition)?.floor;
+        let mut parked =
+            self.parked.range(EntryId::new(partition, 0)..EntryId::new(partition, floor));
+        Some(parked.next().map_or(floor, |(id, _)| id.offset()))
+    }
+
+    /// How many entries below `ends` are neither settled nor set aside.
+    pub(crate) fn lag(&self, ends: &[u64]) -> u64 {
+        let unread = self.entries.windows.iter().zip(ends);
+        let unread = unread.map(|(window, end)| end.saturating_sub(window.cursor));
+        self.entries.pending() + unread.fold(0, u64::saturating_add)
+    }
+
+    pub(crate) fn counts(&self, now: Moment) -> Counts {
+        let index = &self.entries.index;
+        let delayed = index.due.delayed(now);
+        Counts {
+            leased: index.leased,
+            delayed,
+            due: index.waiting - delayed,
+            parked: self.parked.len() as u64,
+            redelivered: self.totals.redelivered,
+            acked: self.totals.acked,
+            discarded: self.totals.discarded,
+            lost: self.totals.lost,
+        }
+    }
+
+    /// How many more entries the member may be given.
+    pub(crate) fn room(&self, member: MemberId) -> Result<u64> {
+        self.members.get(member)?;
+        let own = self.entries.leased_by(member.slot);
+        let all = self.policy.max_in_flight.saturating_sub(self.entries.index.leased);
+        let own = self.policy.max_in_flight_per_consumer.saturating_sub(own);
+        Ok(all.min(own).min(PENDING_MAX.saturating_sub(self.entries.pending())))
+    }
+
+    /// The live members, by slot, with how many entries each has leased.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (MemberId, &str, u64)> {
+        self.members.live().map(|(id, member)| (id, &*member.name, self.entries.leased_by(id.slot)))
+    }
+
+    pub(crate) fn member(&self, name: &str) -> Option<MemberId> {
+        let slot = *self.members.names.get(name)?;
+        Some(MemberId { slot, join: self.members.in_slot(slot)?.join })
+    }
+
+    /// Fails with how the member went, if it did.
+    pub(crate) fn check_member(&self, member: MemberId) -> Result<()> {
+        self.members.get(member).map(|_| ())
+    }
+
+    /// The attempts of a run's entries, as (first offset, count, attempts).
+    pub(crate) fn attempts(&self, run: super::Run) -> impl Iterator<Item = (u64, u64, u16)> {
+        let window = self.entries.window(run.partition);
+        let groups = window.into_iter().flat_map(move |window| window.groups(run.offsets()));
+        groups.map(|group| (group.first, group.count, group.tag.attempts()))
+    }
+
+    /// The pending entries of a partition from `first` on, in order.
+    pub(crate) fn pending(
+        &self,
+        partition: u32,
+        first: u64,
+    ) -> impl Iterator<Item = PendingEntry<'_>> {
+        let window = self.entries.window(partition);
+        let groups = window
+            .into_iter()
+            .flat_map(move |window| window.groups(first.max(window.floor)..window.cursor));
+        let pending = groups.filter(|group| group.tag.state().is_pending());
+        pending.flat_map(move |group| {
+            let entry = self.pending_entry(partition, &group);
+            let offsets = group.first..group.end();
+            offsets.map(move |at| PendingEntry { id: EntryId::new(partition, at), ..entry })
+        })
+    }
+
+    fn pending_entry(&self, partition: u32, group: &Group) -> PendingEntry<'_> {
+        let hold = self.entries.index.holds.get(group.hold);
+        let leased = group.tag.state() == State::Leased;
+        let member = if leased { self.members.in_slot(hold.slot) } else { None };
+        PendingEntry {
+            id: EntryId::new(partition, group.first),
+            standing: match leased {
+                true => Standing::Leased(hold.time),
+                false => Standing::Waiting(hold.time),
+            },
+            member: member.map(|member| &*member.name),
+            attempts: group.tag.attempts(),
+            lease: self.lease_number(hold),
+        }
+    }
+
+    /// The parked entries from `first` on, in order, with their attempts.
+    pub(crate) fn parked(&self, first: EntryId) -> impl Iterator<Item = (EntryId, u16)> {
+        self.parked.range(first..).map(|(id, parked)| (*id, parked.attempts))
+    }
+
+    /// When something next becomes due after `now`: a lease or a session ends, or an entry has
+    /// waited long enough. [`NEVER`] if nothing will.
+    pub(crate) fn next_moment(&mut self, now: Moment) -> Moment {
+        let due = self.entries.index.due.next_after(now);
+        self.first_deadline().min(due).min(self.members.next_end())
+    }
+
+    /// The true end of the lease that ends first. Each chunk is scanned at most once.
+    fn first_deadline(&mut self) -> Moment {
+        while let Some(&(bound, partition, number)) = self.entries.index.bounds.first() {
+            self.entries.tighten(partition, number);
+            if self.entries.index.bounds.contains(&(bound, partition, number)) {
+                return bound;
+            }
+        }
+        NEVER
+    }
+
+    /// The number the outside knows a lease by, if it was given since the stream was opened.
+    pub(super) fn lease_number(&self, hold: Hold) -> Option<u64> {
+        (hold.lease != BEFORE).then(|| self.first_lease + (hold.lease - 1))
+    }
+
+    /// The other way round.
+    pub(super) fn lease_in_hold(&self, lease: u64) -> u64 {
+        lease.checked_sub(self.first_lease).map_or(BEFORE, |n| n + 1)
+    }
+}

@@ -1,0 +1,232 @@
+//! The stored form of events: one journal record holds all events of one call, one after another.
+//!
+//! Each is a tag byte and its fields. Numbers are LEB128, `u8` is one byte, a run is partition,
+//! first offset and count (at least 1), text is its length and its bytes. Delays are microseconds,
+//! walls are microseconds since the epoch.
+//!
+//! | tag | event | fields |
+//! |---|---|---|
+//! | 1 | joined | slot, join number, name (text) |
+//! | 2 | left | slot, why (u8: 0 left, 1 removed, 2 session ended), last |
+//! | 3 | handed out | run, lease number, slot |
+//! | 4 | extended, after its lease had ended | run |
+//! | 5 | acked | run |
+//! | 6 | discarded | run |
+//! | 7 | waits: its lease ended | run, delay, wall of the start |
+//! | 8 | waits: nacked | run, delay, wall of the start |
+//! | 9 | waits: released | run |
+//! | 10 | parked | run |
+//! | 11 | redriven | run |
+//! | 12 | parked, now discarded | run |
+//! | 13 | skipped as lost | partition, first offset, count |
+//! | 14 | partitions added | how many, start of each |
+//! | 15 | reopened | unclean (u8: 0, 1), next lease number, last, how many, end of each |
+//!
+//! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
+//! The wall is left out where the delay is 0. Tag 0 is never used.
+//!
+//! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
+//! opening is going to end it, and a decoded delay is what is left of it.
+
+use super::event::{Event, Last, Run, Settle, Wait};
+use super::policy::Exhausted;
+use super::replay::{Inconsistent, ensure};
+use super::times::{NEVER, Now};
+use super::wire::{Reader, put, put_bytes};
+use crate::error::Gone;
+
+/// Appends the stored form of the events. Returns whether there is anything to store.
+pub(crate) fn encode(events: &[Event], out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    for event in events {
+        put_event(event, out);
+    }
+    out.len() > before
+}
+
+/// Reads a record back, at the time of opening.
+pub(crate) fn decode(bytes: &[u8], now: Now) -> Result<Vec<Event>, Inconsistent> {
+    let mut reader = Reader::new(bytes);
+    let mut events = Vec::new();
+    while !reader.is_empty() {
+        events.push(read_event(&mut reader, now)?);
+    }
+    Ok(events)
+}
+
+fn put_event(event: &Event, out: &mut Vec<u8>) {
+    match event {
+        Event::Joined { slot, join, name, .. } => {
+            out.push(1);
+            put(out, *slot);
+            put(out, *join);
+            put_bytes(out, name.as_bytes());
+        }
+        Event::Left { slot, why, last, .. } => {
+            out.push(2);
+            put(out, *slot);
+            out.push(match why {
+                Gone::Left => 0,
+                Gone::Removed => 1,
+                Gone::Expired => 2,
+            });
+            put_last(out, *last);
+        }
+        Event::HandedOut { run, lease, slot, .. } => {
+            put_run(out, 3, *run);
+            put(out, *lease);
+            put(out, *slot);
+        }
+        Event::Extended { late: false, .. } => {}
+        Event::Extended { run, .. } => put_run(out, 4, *run),
+        Event::Settled { run, how: Settle::Acked } => put_run(out, 5, *run),
+        Event::Settled { run, how: Settle::Discarded } => put_run(out, 6, *run),
+        Event::Waits { run, why: Wait::Release, .. } => put_run(out, 9, *run),
+        Event::Waits { run, why, delay, wall, .. } => {
+            put_run(out, if *why == Wait::Time { 7 } else { 8 }, *run);
+            put_delay(out, *delay, *wall);
+        }
+        Event::Parked { run } => put_run(out, 10, *run),
+        Event::Redriven { run, .. } => put_run(out, 11, *run),
+        Event::Dropped { run } => put_run(out, 12, *run),
+        Event::Skipped { partition, first, end } => {
+            out.push(13);
+            put(out, *partition);
+            put(out, *first);
+            put(out, end - first);
+        }
+        Event::Grown { starts } => {
+            out.push(14);
+            put_list(out, starts);
+        }
+        Event::Reopened { ends, unclean, next_lease, last, .. } => {
+            out.push(15);
+            out.push(u8::from(*unclean));
+            put(out, *next_lease);
+            put_last(out, *last);
+            put_list(out, ends);
+        }
+    }
+}
+
+fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> {
+    Ok(match reader.byte()? {
+        1 => Event::Joined {
+            slot: reader.small()?,
+            join: reader.number()?,
+            alive_until: NEVER,
+            name: reader.text()?.into(),
+        },
+        2 => Event::Left {
+            slot: reader.small()?,
+            why: match reader.byte()? {
+                0 => Gone::Left,
+                1 => Gone::Removed,
+                2 => Gone::Expired,
+                _ => return Err(Inconsistent("no such way to leave")),
+            },
+            due: now.at,
+            last: read_last(reader)?,
+        },
+        3 => Event::HandedOut {
+            run: read_run(reader)?,
+            lease: reader.number()?,
+            slot: reader.small()?,
+            deadline: NEVER,
+            alive_until: NEVER,
+        },
+        4 => Event::Extended { run: read_run(reader)?, deadline: NEVER, late: true },
+        5 => Event::Settled { run: read_run(reader)?, how: Settle::Acked },
+        6 => Event::Settled { run: read_run(reader)?, how: Settle::Discarded },
+        7 => read_waits(reader, Wait::Time, now)?,
+        8 => read_waits(reader, Wait::Nack, now)?,
+        9 => Event::Waits {
+            run: read_run(reader)?,
+            why: Wait::Release,
+            due: now.at,
+            delay: 0,
+            wall: 0,
+        },
+        10 => Event::Parked { run: read_run(reader)? },
+        11 => Event::Redriven { run: read_run(reader)?, due: now.at },
+        12 => Event::Dropped { run: read_run(reader)? },
+        13 => {
+            let (partition, first, count) = (reader.small()?, reader.number()?, reader.number()?);
+            let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
+            Event::Skipped { partition, first, end }
+        }
+        14 => Event::Grown { starts: read_list(reader)? },
+        15 => Event::Reopened {
+            unclean: match reader.byte()? {
+                0 => false,
+                1 => true,
+                _ => return Err(Inconsistent("neither clean nor unclean")),
+            },
+            next_lease: reader.number()?,
+            last: read_last(reader)?,
+            ends: read_list(reader)?,
+            due: now.at,
+        },
+        _ => return Err(Inconsistent("no such event")),
+    })
+}
+
+fn put_run(out: &mut Vec<u8>, tag: u8, run: Run) {
+    out.push(tag);
+    put(out, run.partition);
+    put(out, run.first);
+    put(out, run.count);
+}
+
+fn read_run(reader: &mut Reader<'_>) -> Result<Run, Inconsistent> {
+    let run = Run::new(reader.small()?, reader.number()?, reader.small()?);
+    ensure(run.count > 0, "an empty run")?;
+    ensure(run.first.checked_add(run.count.into()).is_some(), "an offset wraps")?;
+    Ok(run)
+}
+
+fn read_waits(reader: &mut Reader<'_>, why: Wait, now: Now) -> Result<Event, Inconsistent> {
+    let run = read_run(reader)?;
+    let (delay, wall) = read_delay(reader)?;
+    Ok(Event::Waits { run, why, due: now.end_of(delay, wall), delay, wall })
+}
+
+fn put_delay(out: &mut Vec<u8>, delay: u64, wall: u64) {
+    put(out, delay);
+    if delay > 0 {
+        put(out, wall);
+    }
+}
+
+fn read_delay(reader: &mut Reader<'_>) -> Result<(u64, u64), Inconsistent> {
+    let delay = reader.number()?;
+    Ok((delay, if delay > 0 { reader.number()? } else { 0 }))
+}
+
+fn put_last(out: &mut Vec<u8>, last: Last) {
+    put(out, last.attempt);
+    out.push(match last.then {
+        Exhausted::Park => 0,
+        Exhausted::Discard => 1,
+    });
+}
+
+fn read_last(reader: &mut Reader<'_>) -> Result<Last, Inconsistent> {
+    let attempt = reader.small()?;
+    let then = match reader.byte()? {
+        0 => Exhausted::Park,
+        1 => Exhausted::Discard,
+        _ => return Err(Inconsistent("no such end of attempts")),
+    };
+    Ok(Last { attempt, then })
+}
+
+fn put_list(out: &mut Vec<u8>, numbers: &[u64]) {
+    put(out, numbers.len() as u64);
+    numbers.iter().for_each(|number| put(out, *number));
+}
+
+fn read_list(reader: &mut Reader<'_>) -> Result<Box<[u64]>, Inconsistent> {
+    let count = reader.count(1)?;
+    (0..count).map(|_| reader.number()).collect()
+}

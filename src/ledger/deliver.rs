@@ -1,0 +1,144 @@
+//! Handing out: what is due again, and the leases.
+
+use std::time::Duration;
+
+use super::book::{Ledger, OFFSETS_MAX};
+use super::event::{Event, MemberId, Run};
+use super::hold::LEASES_MAX;
+use super::times::after;
+use super::window::State;
+use crate::clock::Moment;
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+
+/// Whether a read that got its due entries may go on to new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It may, up to its bound.
+    New,
+    /// It may not: an entry that might kill the process has to go alone.
+    Nothing,
+}
+
+impl Ledger {
+    /// Appends what may be handed out again now, by due time, then id: at most `max` entries.
+    ///
+    /// A suspect before its last attempt goes alone, because whoever kills the process now is
+    /// exhausted by it: the read that would reach one ends before it.
+    pub(crate) fn due_runs(&self, now: Moment, max: u32, out: &mut Vec<Run>) -> Then {
+        let mut left = max;
+        for (id, count) in self.entries.index.due.ready(now) {
+            if left == 0 {
+                break;
+            }
+            let count = u32::try_from(count).unwrap_or(u32::MAX).min(left);
+            let run = Run::new(id.partition(), id.offset(), count);
+            let Some(guilty) = self.first_on_last_chance(run) else {
+                out.push(run);
+                left -= count;
+                continue;
+            };
+            let before = run.below(guilty);
+            match before.count {
+                0 if left == max => out.push(Run::from(id)),
+                0 => {}
+                _ => out.push(before),
+            }
+            return Then::Nothing;
+        }
+        Then::New
+    }
+
+    fn first_on_last_chance(&self, run: Run) -> Option<u64> {
+        if self.entries.index.suspects == 0 {
+            return None;
+        }
+        let mut groups = self.entries.window(run.partition)?.groups(run.offsets());
+        let guilty = groups.find(|group| {
+            let next = group.tag.attempts().saturating_add(1);
+            group.tag.state() == State::Suspect && next >= self.policy.max_deliveries
+        });
+        guilty.map(|group| group.first)
+    }
+
+    /// Leases `runs` to a member, all under one number, which it returns. Each run either waits
+    /// and is due, or starts at the cursor of its partition (at most one such run for each).
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`]; [`Error::LimitReached`] after 2^48 leases in one opening.
+    pub(crate) fn hand_out(
+        &self,
+        now: Moment,
+        member: MemberId,
+        lease: Duration,
+        runs: &[Run],
+        out: &mut Vec<Event>,
+    ) -> Result<u64> {
+        self.members.get(member)?;
+        let number = self.next_lease;
+        if number - self.first_lease >= LEASES_MAX || number == u64::MAX {
+            return Err(Error::LimitReached { what: "leases of one opening", max: LEASES_MAX });
+        }
+        let deadline = after(now, lease);
+        let mut alive_until = after(now, self.policy.session_timeout);
+        if lease != self.policy.lease {
+            // A lease of its own length keeps its member alive until it ends.
+            alive_until = alive_until.max(deadline);
+        }
+        for run in runs {
+            let run = *run;
+            let event =
+                Event::HandedOut { run, lease: number, slot: member.slot, deadline, alive_until };
+            debug_assert_eq!(self.check(&event), Ok(()), "{event:?}");
+            out.push(event);
+        }
+        Ok(number)
+    }
+
+    /// Gives up all entries of a partition from `first` to `end`, whatever they are, as lost.
+    /// Returns how many that are: those settled before are not lost, the parked ones are.
+    ///
+    /// # Errors
+    /// [`Error::StartBeyondEnd`] if entries between the cursor and `first` would be jumped over.
+    pub(crate) fn skip(
+        &self,
+        partition: u32,
+        first: u64,
+        end: u64,
+        out: &mut Vec<Event>,
+    ) -> Result<u64> {
+        let Some(window) = self.entries.window(partition) else {
+            let partitions = u32::try_from(self.partitions()).unwrap_or(u32::MAX);
+            return Err(Error::NoSuchPartition { partition, partitions });
+        };
+        if first > window.cursor {
+            let start = EntryId::new(partition, first);
+            return Err(Error::StartBeyondEnd { start, end: window.cursor });
+        }
+        let end = end.min(OFFSETS_MAX);
+        let lost = self.would_lose(partition, first, end);
+        if lost > 0 {
+            out.push(Event::Skipped { partition, first, end });
+        }
+        Ok(lost)
+    }
+
+    /// How many entries between `first` and `end` are not settled, or are parked.
+    pub(super) fn would_lose(&self, partition: u32, first: u64, end: u64) -> u64 {
+        let Some(window) = self.entries.window(partition) else { return 0 };
+        if first >= end {
+            return 0;
+        }
+        let open = window.groups(first..end).filter(|group| group.tag.state() != State::Settled);
+        let parked =
+            self.parked.range(EntryId::new(partition, first)..EntryId::new(partition, end));
+        open.map(|group| group.count).sum::<u64>() + parked.count() as u64
+    }
+
+    /// Adds partitions, each to be read from its start.
+    pub(crate) fn grow(&self, starts: &[u64], out: &mut Vec<Event>) {
+        if !starts.is_empty() {
+            out.push(Event::Grown { starts: starts.into() });
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What can happen to a group, and the words that say to whom.
+//!
+//! Events carry all that replay needs and nothing that another opening could not know. Moments are
+//! in them for the state at hand only; the stored form has delays and wall times instead.
+
+use std::ops::Range;
+
+use super::policy::Exhausted;
+use crate::clock::Moment;
+use crate::error::Gone;
+use crate::id::{EntryId, Token};
+
+/// Consecutive entries of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) partition: u32,
+    pub(crate) count: u32,
+    pub(crate) first: u64,
+}
+
+impl Run {
+    pub(crate) const fn new(partition: u32, first: u64, count: u32) -> Self {
+        Self { partition, count, first }
+    }
+
+    /// One past the last offset. Only a run made from a forged token can reach the bound.
+    pub(crate) fn end(self) -> u64 {
+        self.first.saturating_add(u64::from(self.count))
+    }
+
+    pub(crate) fn offsets(self) -> Range<u64> {
+        self.first..self.end()
+    }
+
+    pub(crate) fn ids(self) -> impl Iterator<Item = EntryId> {
+        (0..u64::from(self.count))
+            .map(move |n| EntryId::new(self.partition, self.first.saturating_add(n)))
+    }
+
+    /// What of the run lies below `end`.
+    pub(super) fn below(self, end: u64) -> Self {
+        let left = end.saturating_sub(self.first);
+        Self { count: u32::try_from(left).unwrap_or(u32::MAX).min(self.count), ..self }
+    }
+
+    /// Takes in a run that continues this one.
+    fn absorb(&mut self, next: Self) -> bool {
+        let follows = self.partition == next.partition && self.end() == next.first;
+        match self.count.checked_add(next.count) {
+            Some(count) if follows => {
+                self.count = count;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<EntryId> for Run {
+    fn from(id: EntryId) -> Self {
+        Self::new(id.partition(), id.offset(), 1)
+    }
+}
+
+/// What a caller says it holds: these entries, under that lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) run: Run,
+    pub(crate) lease: u64,
+}
+
+impl From<Token> for Claim {
+    /// The token's incarnation is for the caller to judge.
+    fn from(token: Token) -> Self {
+        Self { run: token.id().into(), lease: token.lease() }
+    }
+}
+
+/// One membership. The join number only grows, so a handle that outlived its member never speaks
+/// for the next one in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemberId {
+    pub(crate) slot: u16,
+    pub(crate) join: u64,
+}
+
+/// Why an entry settles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settle {
+    Acked,
+    Discarded,
+}
+
+/// Why an entry waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Its lease ended. The token stays good until somebody else is given the entry.
+    Time,
+    /// It was nacked. Likewise.
+    Nack,
+    /// It was released: not counted, and the token is void.
+    Release,
+}
+
+/// The policy on exhaustion when the event came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Last {
+    /// The number of the last attempt.
+    pub(crate) attempt: u16,
+    /// What comes after it.
+    pub(crate) then: Exhausted,
+}
+
+/// One thing that happened to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A member came. Its slot was vacant.
+    Joined { slot: u16, join: u64, alive_until: Moment, name: Box<str> },
+    /// A member went; its leases came back, due at once.
+    Left { slot: u16, why: Gone, due: Moment, last: Last },
+    /// A run was leased: one that was due again, or the next new one.
+    HandedOut { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment },
+    /// A lease was prolonged. Stored only if it had ended already.
+    Extended { run: Run, deadline: Moment, late: bool },
+    /// Pending entries are done with.
+    Settled { run: Run, how: Settle },
+    /// Leased entries wait for their next turn, `delay` microseconds from the wall time `wall`.
+    Waits { run: Run, why: Wait, due: Moment, delay: u64, wall: u64 },
+    /// Pending entries were set aside.
+    Parked { run: Run },
+    /// Parked entries are available again, as if never delivered.
+    Redriven { run: Run, due: Moment },
+    /// Parked entries are done with.
+    Dropped { run: Run },
+    /// All entries from `first` to `end`, whatever they were, are lost.
+    Skipped { partition: u32, first: u64, end: u64 },
+    /// Partitions were added, to be read from these offsets.
+    Grown { starts: Box<[u64]> },
+    /// The directory was opened again, and the logs ended there.
+    Reopened { ends: Box<[u64]>, unclean: bool, next_lease: u64, due: Moment, last: Last },
+}
+
+impl Event {
+    /// Appends to what one command has emitted since `from`, joined to its last event if it
+    /// continues it.
+    pub(super) fn push(self, from: usize, out: &mut Vec<Self>) {
+        let joined = match out.get_mut(from..).and_then(|emitted| emitted.last_mut()) {
+            Some(last) => last.absorb(&self),
+            None => false,
+        };
+        if !joined {
+            out.push(self);
+        }
+    }
+
+    fn absorb(&mut self, next: &Self) -> bool {
+        let alike = match (&*self, next) {
+            (Self::Settled { how, .. }, Self::Settled { how: other, .. }) => how == other,
+            (
+                Self::Waits { why, due, delay, wall, .. },
+                Self::Waits { why: other, due: d, delay: l, wall: w, .. },
+            ) => (why, due, delay, wall) == (other, d, l, w),
+            (
+                Self::Extended { deadline, late, .. },
+                Self::Extended { deadline: other, late: l, .. },
+            ) => (deadline, late) == (other, l),
+            (Self::Redriven { due, .. }, Self::Redriven { due: other, .. }) => due == other,
+            (Self::Parked { .. }, Self::Parked { .. })
+            | (Self::Dropped { .. }, Self::Dropped { .. }) => true,
+            _ => false,
+        };
+        match (self.run_mut(), next.run()) {
+            (Some(run), Some(more)) if alike => run.absorb(more),
+            _ => false,
+        }
+    }
+
+    /// The entries the event speaks of, if it names a run.
+    pub(super) fn run(&self) -> Option<Run> {
+        match self {
+            Self::HandedOut { run, .. }
+            | Self::Extended { run, .. }
+            | Self::Settled { run, .. }
+            | Self::Waits { run, .. }
+            | Self::Parked { run }
+            | Self::Redriven { run, .. }
+            | Self::Dropped { run } => Some(*run),
+            _ => None,
+        }
+    }
+
+    pub(super) fn run_mut(&mut self) -> Option<&mut Run> {
+        match self {
+            Self::HandedOut { run, .. }
+            | Self::Extended { run, .. }
+            | Self::Settled { run, .. }
+            | Self::Waits { run, .. }
+            | Self::Parked { run }
+            | Self::Redriven { run, .. }
+            | Self::Dropped { run } => Some(run),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the user chose for a group. It is not part of the ledger's state: it may be another one at
+//! each opening, and events carry whatever they took from it.
+
+use std::time::Duration;
+
+/// How a group treats its entries and members.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    /// How long a delivery is one consumer's alone.
+    pub(crate) lease: Duration,
+    /// How long a member may be silent.
+    pub(crate) session_timeout: Duration,
+    /// After how many attempts an entry is exhausted: 1 to [`Policy::DELIVERIES_MAX`].
+    pub(crate) max_deliveries: u16,
+    /// How long a failed entry waits.
+    pub(crate) backoff: Backoff,
+    /// What becomes of an exhausted entry.
+    pub(crate) on_exhausted: Exhausted,
+    /// How many entries may be leased at once.
+    pub(crate) max_in_flight: u64,
+    /// How many of these by one consumer.
+    pub(crate) max_in_flight_per_consumer: u64,
+}
+
+impl Policy {
+    /// The most attempts an entry can be given: they are counted in 13 bits.
+    pub(crate) const DELIVERIES_MAX: u16 = 8_000;
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            session_timeout: Duration::from_secs(30),
+            max_deliveries: 16,
+            backoff: Backoff::Exponential {
+                first: Duration::from_millis(100),
+                max: Duration::from_secs(30),
+            },
+            on_exhausted: Exhausted::Park,
+            max_in_flight: 100_000,
+            max_in_flight_per_consumer: u64::MAX,
+        }
+    }
+}
+
+/// How long an entry waits after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backoff {
+    /// Always as long.
+    Fixed(Duration),
+    /// Twice as long after each attempt.
+    Exponential {
+        /// After the first attempt.
+        first: Duration,
+        /// At most.
+        max: Duration,
+    },
+}
+
+impl Backoff {
+    /// The wait after attempt number `attempt`, counted from 1.
+    pub(crate) fn delay(self, attempt: u16) -> Duration {
+        match self {
+            Self::Fixed(delay) => delay,
+            Self::Exponential { first, max } => {
+                let doublings = u32::from(attempt.saturating_sub(1));
+                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                first.saturating_mul(factor).min(max)
+            }
+        }
+    }
+}
+
+/// What becomes of an entry after its last attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    /// It is set aside until it is redriven or discarded.
+    Park,
+    /// It is settled, and counted.
+    Discard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_backoff_doubles_up_to_its_bound() {
+        let backoff = Backoff::Exponential {
+            first: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+        };
+        for (attempt, millis) in [
+            (0, 100),
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (9, 25_600),
+            (10, 30_000),
+            (33, 30_000),
+            (8_000, 30_000),
+        ] {
+            assert_eq!(backoff.delay(attempt), Duration::from_millis(millis), "attempt {attempt}");
+        }
+        let still = Backoff::Fixed(Duration::from_secs(7));
+        assert_eq!(still.delay(1), still.delay(8_000));
+    }
+}

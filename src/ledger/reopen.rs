@@ -1,0 +1,58 @@
+//! Opening the directory again.
+//!
+//! The process that held the leases is gone, so all end, and with them all tokens and memberships.
+//! What the log lost, the ledger forgets, so that new entries in its place inherit nothing.
+
+use super::book::Ledger;
+use super::event::Event;
+use super::hold::LEASES_MAX;
+use crate::clock::Moment;
+use crate::id::EntryId;
+
+/// How far lease numbers jump after an unclean end. Hand-outs that the journal lost with the power
+/// may have been stored by somebody, and must not be given again. It is more than any process can
+/// hand out before a kernel writes back what it has, and leaves room for 2^28 such ends.
+const JUMP: u64 = 1 << 36;
+
+impl Ledger {
+    /// Ends all leases and memberships, and forgets what the log lost: it recovered entries from
+    /// `starts` to `ends`. If the end was `unclean`, what was leased then becomes suspect.
+    ///
+    /// It emits nothing if nothing changes, as for a group at rest after a clean end.
+    pub(crate) fn reopen(
+        &self,
+        now: Moment,
+        starts: &[u64],
+        ends: &[u64],
+        unclean: bool,
+        out: &mut Vec<Event>,
+    ) {
+        let mut trimmed = false;
+        for ((partition, window), start) in self.entries.numbered().zip(starts) {
+            let first = EntryId::new(partition, 0);
+            let parked = self.parked.range(first..EntryId::new(partition, *start)).next();
+            let first = parked.map_or(window.floor, |(id, _)| id.offset().min(window.floor));
+            if self.would_lose(partition, first, *start) > 0 {
+                out.push(Event::Skipped { partition, first, end: *start });
+                trimmed = true;
+            }
+        }
+        let ends = (0..).zip(&self.entries.windows).map(|(n, window)| {
+            let end = ends.get(n).copied().unwrap_or(0);
+            (end, end < window.cursor)
+        });
+        let (ends, shorter): (Vec<u64>, Vec<bool>) = ends.unzip();
+        let index = &self.entries.index;
+        let tokens = self.next_lease > self.first_lease;
+        let spent = self.next_lease - self.first_lease > LEASES_MAX / 2;
+        let changes = index.leased > 0 || (index.waiting > 0 && tokens) || spent;
+        let lost = self.cut || shorter.contains(&true) || trimmed;
+        if !(changes || lost || unclean || !self.members.names.is_empty()) {
+            return;
+        }
+        let next_lease =
+            if unclean { self.next_lease.saturating_add(JUMP) } else { self.next_lease };
+        let ends = ends.into_boxed_slice();
+        out.push(Event::Reopened { ends, unclean, next_lease, due: now, last: self.last() });
+    }
+}

@@ -1,0 +1,157 @@
+//! Events from the disk: checked against the state before they are applied.
+//!
+//! Whatever the bytes were, a decoded event either fits the state or is [`Inconsistent`]; it never
+//! makes the ledger panic, loop or allocate more than what it names justifies. What it names beyond
+//! the recovered end of its log is left out, as the entries are gone: a run can only be as long as
+//! entries are stored.
+
+use super::book::{Ledger, OFFSETS_MAX};
+use super::event::{Event, Run};
+use super::hold::LEASES_MAX;
+use super::member::{MEMBERS_MAX, NAME_BYTES_MAX};
+use super::window::State;
+use crate::id::EntryId;
+
+/// The most partitions that a stored ledger may have.
+pub(super) const PARTITIONS_MAX: usize = 65_536;
+
+/// Stored bytes or events that no ledger wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("inconsistent: {0}")]
+pub(crate) struct Inconsistent(pub(crate) &'static str);
+
+/// Fails with `what` unless it holds.
+pub(super) fn ensure(holds: bool, what: &'static str) -> Result<(), Inconsistent> {
+    if holds { Ok(()) } else { Err(Inconsistent(what)) }
+}
+
+impl Ledger {
+    /// Applies a stored event, as far as it speaks of entries below `ends`, the recovered ends of
+    /// the logs.
+    pub(crate) fn replay(&mut self, mut event: Event, ends: &[u64]) -> Result<(), Inconsistent> {
+        self.cut |= self.clamp(&mut event, ends);
+        self.check(&event)?;
+        self.apply(&event);
+        Ok(())
+    }
+
+    /// Leaves out what the log no longer has, and says whether there was any.
+    fn clamp(&self, event: &mut Event, ends: &[u64]) -> bool {
+        let end_of = |partition: u32| ends.get(partition as usize).copied().unwrap_or(0);
+        if let Some(run) = event.run_mut() {
+            let kept = run.below(end_of(run.partition));
+            let cut = kept != *run;
+            *run = kept;
+            return cut;
+        }
+        match event {
+            Event::Skipped { partition, first, end } => {
+                let last = end_of(*partition);
+                let cut = *end > last;
+                (*first, *end) = ((*first).min(last), (*end).min(last));
+                cut
+            }
+            Event::Grown { starts } => {
+                let ends = ends.iter().skip(self.partitions()).copied();
+                let mut cut = false;
+                for (start, end) in starts.iter_mut().zip(ends.chain(std::iter::repeat(0))) {
+                    cut |= *start > end;
+                    *start = (*start).min(end);
+                }
+                cut
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the event can happen in this state.
+    pub(super) fn check(&self, event: &Event) -> Result<(), Inconsistent> {
+        if let Some(run) = event.run() {
+            let in_bounds =
+                run.first.checked_add(run.count.into()).is_some_and(|end| end <= OFFSETS_MAX);
+            ensure(in_bounds || run.count == 0, "an offset is out of bounds")?;
+            ensure(self.entries.window(run.partition).is_some(), "no such partition")?;
+        }
+        match event {
+            Event::Joined { slot, join, name, .. } => self.check_joined(*slot, *join, name),
+            Event::Left { slot, .. } => {
+                ensure(self.members.in_slot(*slot).is_some(), "nobody leaves")
+            }
+            Event::HandedOut { run, lease, slot, .. } => self.check_handed_out(*run, *lease, *slot),
+            Event::Extended { run, .. } => self.check_states(
+                *run,
+                |state| matches!(state, State::Leased | State::Waiting),
+                "what was not leased is extended",
+            ),
+            Event::Settled { run, .. } | Event::Parked { run } => {
+                self.check_states(*run, State::is_pending, "what is not pending is settled")
+            }
+            Event::Waits { run, .. } => self.check_states(
+                *run,
+                |state| state == State::Leased,
+                "what is not leased waits again",
+            ),
+            Event::Redriven { run, .. } | Event::Dropped { run } => self.check_parked(*run),
+            Event::Skipped { partition, first, end } => {
+                let window = self.entries.window(*partition);
+                let window = window.ok_or(Inconsistent("no such partition"))?;
+                ensure(*end <= OFFSETS_MAX, "an offset is out of bounds")?;
+                ensure(first <= end, "a range ends before it starts")?;
+                ensure(*first <= window.cursor, "a range starts beyond the cursor")
+            }
+            Event::Grown { starts } => {
+                let partitions = self.partitions() + starts.len();
+                ensure(partitions <= PARTITIONS_MAX, "too many partitions")?;
+                let in_bounds = starts.iter().all(|start| *start <= OFFSETS_MAX);
+                ensure(in_bounds, "an offset is out of bounds")
+            }
+            Event::Reopened { ends, next_lease, .. } => {
+                ensure(ends.len() == self.partitions(), "the ends are not one for each partition")?;
+                ensure(*next_lease >= self.next_lease, "lease numbers went back")
+            }
+        }
+    }
+
+    fn check_joined(&self, slot: u16, join: u64, name: &str) -> Result<(), Inconsistent> {
+        // The lowest vacant slot, so that a stored slot number cannot make the table long.
+        let vacant = self.members.vacant().ok();
+        ensure(vacant == Some(slot), "a member joins in another slot than the next")?;
+        ensure(usize::from(slot) < MEMBERS_MAX, "too many members")?;
+        ensure(join >= self.members.next_join && join < u64::MAX, "join numbers went back")?;
+        ensure(
+            !name.is_empty() && name.len() <= NAME_BYTES_MAX,
+            "a member's name is out of bounds",
+        )?;
+        ensure(!self.members.names.contains_key(name), "a member joins twice")
+    }
+
+    fn check_handed_out(&self, run: Run, lease: u64, slot: u16) -> Result<(), Inconsistent> {
+        ensure(self.members.in_slot(slot).is_some(), "a hand-out to nobody")?;
+        // The runs of one read share its number.
+        ensure(lease.saturating_add(1) >= self.next_lease, "lease numbers went back")?;
+        ensure(lease >= self.first_lease, "lease numbers went back")?;
+        ensure(lease - self.first_lease < LEASES_MAX && lease < u64::MAX, "no such lease number")?;
+        let window = self.entries.window(run.partition);
+        if window.is_some_and(|window| window.cursor == run.first) {
+            return Ok(());
+        }
+        self.check_states(run, State::waits, "what is not available is handed out")
+    }
+
+    fn check_states(
+        &self,
+        run: Run,
+        good: impl Fn(State) -> bool,
+        otherwise: &'static str,
+    ) -> Result<(), Inconsistent> {
+        let mut groups = self.entries.window(run.partition).into_iter();
+        let mut groups = groups.by_ref().flat_map(|window| window.groups(run.offsets()));
+        ensure(groups.all(|group| good(group.tag.state())), otherwise)
+    }
+
+    fn check_parked(&self, run: Run) -> Result<(), Inconsistent> {
+        let ids = EntryId::new(run.partition, run.first)..EntryId::new(run.partition, run.end());
+        let parked = if run.count == 0 { 0 } else { self.parked.range(ids).count() };
+        ensure(parked as u64 == u64::from(run.count), "what is not parked is redriven")
+    }
+}

@@ -1,0 +1,234 @@
+//! What holders of leases do with them: ack, nack, reject, release, extend.
+//!
+//! All go one way: claims are put in order, each is judged against the entry it names, the good
+//! ones become events and the void ones are reported. One bad claim never costs a good one.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::book::Ledger;
+use super::event::{Claim, Event, Run, Settle, Wait};
+use super::hold::{BEFORE, Hold};
+use super::policy::Exhausted;
+use super::times::{Now, later, micros};
+use super::window::{Group, State, Tag};
+use crate::clock::Moment;
+use crate::error::Lost;
+use crate::id::EntryId;
+
+/// When a failed entry comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// After the group's backoff.
+    Backoff,
+    /// After this wait.
+    After(Duration),
+    /// Never: it counts as exhausted at once.
+    Never,
+}
+
+/// Why a withdrawn entry's token is void: what its hold has in place of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Void {
+    Released = 0,
+    Left = 1,
+    Reset = 2,
+    Settled = 3,
+}
+
+impl Void {
+    pub(super) fn slot(self) -> u16 {
+        self as u16
+    }
+
+    fn lost(slot: u16) -> Lost {
+        match slot {
+            0 => Lost::Released,
+            1 => Lost::Left,
+            3 => Lost::Settled,
+            _ => Lost::Reset,
+        }
+    }
+}
+
+/// What a claim is worth.
+enum Verdict {
+    /// The lease runs.
+    Held,
+    /// It ended by time or by nack, and nobody else was given the entry.
+    Late,
+    Void(Lost),
+}
+
+impl Ledger {
+    /// Settles what the claims hold.
+    pub(crate) fn ack(
+        &self,
+        claims: &[Claim],
+        out: &mut Vec<Event>,
+        lost: &mut Vec<(EntryId, Lost)>,
+    ) {
+        let from = out.len();
+        self.judge(claims, lost, |run, _, _| {
+            Event::Settled { run, how: Settle::Acked }.push(from, out);
+        });
+    }
+
+    /// Counts the attempts of what the claims hold as failed. Entries that wait already, because
+    /// the lease ended or they were nacked before, go on waiting; `Again::Never` ends them, too.
+    pub(crate) fn nack(
+        &self,
+        now: Now,
+        claims: &[Claim],
+        again: Again,
+        out: &mut Vec<Event>,
+        lost: &mut Vec<(EntryId, Lost)>,
+    ) {
+        let from = out.len();
+        self.judge(claims, lost, |run, tag, late| {
+            let delay = match again {
+                Again::Never => return self.exhaust(run).push(from, out),
+                _ if late => return,
+                _ if tag.attempts() >= self.policy.max_deliveries => {
+                    return self.exhaust(run).push(from, out);
+                }
+                Again::Backoff => micros(self.policy.backoff.delay(tag.attempts())),
+                Again::After(delay) => micros(delay),
+            };
+            let due = later(now.at, delay);
+            let delay = due.0 - now.at.0;
+            Event::Waits { run, why: Wait::Nack, due, delay, wall: now.wall }.push(from, out);
+        });
+    }
+
+    /// Takes the hand-out back, as if it had not been: not counted, due at once. Entries that wait
+    /// already go on waiting.
+    pub(crate) fn release(
+        &self,
+        now: Moment,
+        claims: &[Claim],
+        out: &mut Vec<Event>,
+        lost: &mut Vec<(EntryId, Lost)>,
+    ) {
+        let from = out.len();
+        self.judge(claims, lost, |run, _, late| {
+            if !late {
+                let why = Wait::Release;
+                Event::Waits { run, why, due: now, delay: 0, wall: 0 }.push(from, out);
+            }
+        });
+    }
+
+    /// Prolongs the leases until `deadline`, or gives ended ones back. The attempt is not counted
+    /// again.
+    pub(crate) fn extend(
+        &self,
+        claims: &[Claim],
+        deadline: Moment,
+        out: &mut Vec<Event>,
+        lost: &mut Vec<(EntryId, Lost)>,
+    ) {
+        let from = out.len();
+        self.judge(claims, lost, |run, _, late| {
+            Event::Extended { run, deadline, late }.push(from, out);
+        });
+    }
+
+    /// What dropped handles leave behind: what was taken is nacked, what was not is released. The
+    /// two lists are separate calls, the first one applied before the second. Nobody is there to
+    /// be told of void claims.
+    pub(crate) fn hand_back(&self, now: Now, claims: &[Claim], taken: bool, out: &mut Vec<Event>) {
+        let mut unheard = Vec::new();
+        if taken {
+            self.nack(now, claims, Again::Backoff, out, &mut unheard);
+        } else {
+            self.release(now.at, claims, out, &mut unheard);
+        }
+    }
+
+    /// The end of entries after their last attempt.
+    pub(super) fn exhaust(&self, run: Run) -> Event {
+        match self.policy.on_exhausted {
+            Exhausted::Park => Event::Parked { run },
+            Exhausted::Discard => Event::Settled { run, how: Settle::Discarded },
+        }
+    }
+
+    /// Calls `good` with each run that is still the claimant's, its tag, and whether it is late.
+    fn judge(
+        &self,
+        claims: &[Claim],
+        lost: &mut Vec<(EntryId, Lost)>,
+        mut good: impl FnMut(Run, Tag, bool),
+    ) {
+        for claim in in_order(claims).iter() {
+            let run = claim.run;
+            let exists = run.first.checked_add(u64::from(run.count)).is_some();
+            let Some(window) = self.entries.window(run.partition).filter(|_| exists) else {
+                lost.extend(run.ids().map(|id| (id, Lost::Reset)));
+                continue;
+            };
+            for group in window.groups(run.offsets()) {
+                let count = u32::try_from(group.count).expect("no longer than the claim's run");
+                let run = Run::new(run.partition, group.first, count);
+                match self.verdict(&group, claim.lease) {
+                    Verdict::Held => good(run, group.tag, false),
+                    Verdict::Late => good(run, group.tag, true),
+                    Verdict::Void(why) => lost.extend(run.ids().map(|id| (id, why))),
+                }
+            }
+        }
+    }
+
+    fn verdict(&self, group: &Group, lease: u64) -> Verdict {
+        let state = group.tag.state();
+        match state {
+            State::Fresh => return Verdict::Void(Lost::Reset),
+            State::Settled => return Verdict::Void(Lost::Settled),
+            _ => {}
+        }
+        let hold = self.entries.index.holds.get(group.hold);
+        if self.lease_in_hold(lease) != hold.lease {
+            return Verdict::Void(Lost::Taken);
+        }
+        match state {
+            State::Leased => Verdict::Held,
+            State::Waiting if self.still_speaks(hold) => Verdict::Late,
+            State::Waiting => Verdict::Void(Lost::Left),
+            _ => Verdict::Void(Void::lost(hold.slot)),
+        }
+    }
+
+    /// Whether the member that had the lease is still the one in its slot.
+    fn still_speaks(&self, hold: Hold) -> bool {
+        let number = self.first_lease + hold.lease.saturating_sub(1);
+        let member = self.members.in_slot(hold.slot);
+        hold.lease != BEFORE && member.is_some_and(|member| member.since <= number)
+    }
+}
+
+/// The claims by id, so that neighbours become one event, and without repetition, so that no event
+/// meets what an earlier one of the same call has changed already.
+fn in_order(claims: &[Claim]) -> Cow<'_, [Claim]> {
+    let key = |claim: &Claim| (claim.run.partition, claim.run.first);
+    let follows = |a: &Claim, b: &Claim| {
+        a.run.partition < b.run.partition
+            || (a.run.partition == b.run.partition && a.run.end() <= b.run.first)
+    };
+    let apart = |claims: &[Claim]| claims.windows(2).all(|pair| follows(&pair[0], &pair[1]));
+    if apart(claims) {
+        return Cow::Borrowed(claims);
+    }
+    let mut sorted = claims.to_vec();
+    sorted.sort_unstable_by_key(key);
+    if !apart(&sorted) {
+        // Some overlap. Taken one by one, at most one lease for each entry is the good one.
+        sorted = sorted
+            .iter()
+            .flat_map(|claim| claim.run.ids().map(|id| Claim { run: id.into(), ..*claim }))
+            .collect();
+        sorted.sort_unstable_by_key(|claim| (key(claim), claim.lease));
+        sorted.dedup();
+    }
+    Cow::Owned(sorted)
+}

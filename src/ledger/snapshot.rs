@@ -1,0 +1,282 @@
+//! The stored form of a whole ledger: what a journal segment begins with.
+//!
+//! Numbers are LEB128, `u8` is one byte, text is its length and its bytes. Offsets, leases and
+//! delays are as in `codec`.
+//!
+//! | part | fields |
+//! |---|---|
+//! | head | version (u8: 1), wall of the snapshot |
+//! | numbers | first lease of the opening, next lease, next join |
+//! | totals | acked, discarded, lost, redelivered |
+//! | members | how many; each: slot, join number, first lease it can have, name (text) |
+//! | partitions | how many; each: cursor, how many runs, the runs |
+//! | run | state (u8: 2 leased, 3 waiting, 4 withdrawn, 5 suspect), entries since the last run's end, count, attempts, lease (0: of an earlier opening, else 1 + its number since the first), slot; if not leased, what is left of its delay |
+//! | parked | how many; each: partition, offset, attempts, lease number |
+//!
+//! The slot of a leased or waiting run is its member's; of another, why its lease is void (0
+//! released, 1 left, 2 reset, 3 settled). Entries between runs are settled or parked; the floor is
+//! where the first run begins, or the cursor. Equal neighbours are one run, so equal ledgers have
+//! equal snapshots.
+//!
+//! Reading it allocates in proportion to its bytes (a chunk for a run, at most) and to the entries
+//! stored below `ends`; what lies beyond those is left out.
+
+use super::book::{Ledger, OFFSETS_MAX, Parked, Totals};
+use super::entries::Next;
+use super::event::Run;
+use super::hold::{BEFORE, Hold, LEASES_MAX};
+use super::member::{MEMBERS_MAX, Member, NAME_BYTES_MAX};
+use super::policy::Policy;
+use super::replay::{Inconsistent, PARTITIONS_MAX, ensure};
+use super::settle::Void;
+use super::times::{NEVER, Now};
+use super::window::{ATTEMPTS_MAX, Group, State, Tag, Window};
+use super::wire::{Reader, put, put_bytes};
+use crate::clock::Moment;
+use crate::id::EntryId;
+
+const VERSION: u8 = 1;
+
+/// Entries in a row with the same fate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stored {
+    first: u64,
+    count: u64,
+    tag: Tag,
+    lease: u64,
+    slot: u16,
+    delay: u64,
+}
+
+impl Stored {
+    fn absorb(&mut self, next: Self) -> bool {
+        let alike = Self { count: self.count, first: self.first, ..next } == *self;
+        let joins = alike && self.first + self.count == next.first;
+        self.count += if joins { next.count } else { 0 };
+        joins
+    }
+}
+
+impl Ledger {
+    /// Appends the stored form.
+    pub(crate) fn encode_snapshot(&self, now: Now, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        put(out, now.wall);
+        for number in [self.first_lease, self.next_lease, self.members.next_join] {
+            put(out, number);
+        }
+        let Totals { acked, discarded, lost, redelivered } = self.totals;
+        for total in [acked, discarded, lost, redelivered] {
+            put(out, total);
+        }
+        put(out, self.members.names.len() as u64);
+        for (id, member) in self.members.live() {
+            put(out, id.slot);
+            put(out, id.join);
+            put(out, member.since);
+            put_bytes(out, member.name.as_bytes());
+        }
+        put(out, self.entries.windows.len() as u64);
+        for window in &self.entries.windows {
+            self.put_window(window, now, out);
+        }
+        put(out, self.parked.len() as u64);
+        for (id, parked) in &self.parked {
+            put(out, id.partition());
+            put(out, id.offset());
+            put(out, parked.attempts);
+            put(out, parked.lease);
+        }
+    }
+
+    fn put_window(&self, window: &Window, now: Now, out: &mut Vec<u8>) {
+        put(out, window.cursor);
+        // Counted first: two walks are cheaper than a list of all runs.
+        let mut count: u64 = 0;
+        self.each_run(window, now, |_| count += 1);
+        put(out, count);
+        let mut end = 0;
+        self.each_run(window, now, |run| {
+            out.push(run.tag.state() as u8);
+            put(out, run.first - end);
+            put(out, run.count);
+            put(out, run.tag.attempts());
+            put(out, run.lease);
+            put(out, run.slot);
+            if run.tag.state() != State::Leased {
+                put(out, run.delay);
+            }
+            end = run.first + run.count;
+        });
+    }
+
+    fn each_run(&self, window: &Window, now: Now, mut each: impl FnMut(Stored)) {
+        let mut last: Option<Stored> = None;
+        let groups = window.groups(window.floor..window.cursor);
+        for group in groups.filter(|group| group.tag.state().is_pending()) {
+            let run = self.stored(&group, now);
+            if last.as_mut().is_some_and(|last| last.absorb(run)) {
+                continue;
+            }
+            if let Some(done) = last.replace(run) {
+                each(done);
+            }
+        }
+        if let Some(done) = last {
+            each(done);
+        }
+    }
+
+    fn stored(&self, group: &Group, now: Now) -> Stored {
+        let Group { first, count, tag, hold } = *group;
+        let Hold { lease, time, slot } = self.entries.index.holds.get(hold);
+        let leased = tag.state() == State::Leased;
+        let delay = if leased { 0 } else { time.0.saturating_sub(now.at.0) };
+        Stored { first, count, tag, lease, slot, delay }
+    }
+
+    /// Reads a snapshot back at the time of opening, leaving out what the log no longer has.
+    pub(crate) fn decode_snapshot(
+        bytes: &[u8],
+        policy: Policy,
+        now: Now,
+        ends: &[u64],
+    ) -> Result<Self, Inconsistent> {
+        let mut reader = Reader::new(bytes);
+        ensure(reader.byte()? == VERSION, "a snapshot of another version")?;
+        let wall = reader.number()?;
+        let mut ledger = Self::new(policy, &[]);
+        ledger.first_lease = reader.number()?;
+        ledger.next_lease = reader.number()?;
+        let leases = ledger.next_lease.checked_sub(ledger.first_lease);
+        let possible = ledger.first_lease > 0 && leases.is_some_and(|n| n <= LEASES_MAX);
+        ensure(possible, "lease numbers went back")?;
+        ledger.members.next_join = reader.number()?;
+        ledger.totals = Totals {
+            acked: reader.number()?,
+            discarded: reader.number()?,
+            lost: reader.number()?,
+            redelivered: reader.number()?,
+        };
+        ledger.read_members(&mut reader)?;
+        let partitions = reader.count(2)?;
+        ensure(partitions <= PARTITIONS_MAX, "too many partitions")?;
+        for n in 0..partitions {
+            let end = ends.get(n).copied().unwrap_or(0);
+            ledger.read_window(&mut reader, end, |delay| now.end_of(delay, wall))?;
+        }
+        ledger.read_parked(&mut reader, ends)?;
+        ensure(reader.is_empty(), "something follows the snapshot")?;
+        Ok(ledger)
+    }
+
+    fn read_members(&mut self, reader: &mut Reader<'_>) -> Result<(), Inconsistent> {
+        let next_join = self.members.next_join;
+        let count = reader.count(5)?;
+        ensure(count <= MEMBERS_MAX, "too many members")?;
+        for _ in 0..count {
+            let slot: u16 = reader.small()?;
+            let (join, since, name) = (reader.number()?, reader.number()?, reader.text()?);
+            let past = self.members.slots.last_key_value().is_none_or(|(last, _)| *last < slot);
+            ensure(past && usize::from(slot) < MEMBERS_MAX, "slots out of order")?;
+            ensure(join < next_join, "a join number that was not given")?;
+            let in_bounds = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
+            ensure(in_bounds, "a member's name is out of bounds")?;
+            ensure(!self.members.names.contains_key(name), "a member joins twice")?;
+            ensure(since <= self.next_lease, "a member from the future")?;
+            let (alive_until, touched, blocked) = (NEVER, false, 0);
+            let name = name.into();
+            let member = Member { name, join, since, alive_until, touched, blocked };
+            self.members.enter(slot, member);
+        }
+        Ok(())
+    }
+
+    fn read_window(
+        &mut self,
+        reader: &mut Reader<'_>,
+        end: u64,
+        due: impl Fn(u64) -> Moment,
+    ) -> Result<(), Inconsistent> {
+        let cursor = reader.number()?;
+        ensure(cursor <= OFFSETS_MAX, "an offset is out of bounds")?;
+        let limit = cursor.min(end);
+        self.cut |= limit < cursor;
+        let partition = u32::try_from(self.partitions()).expect("PARTITIONS_MAX fits");
+        let mut at = 0;
+        for n in 0..reader.count(6)? {
+            let run = self.read_run(reader, at, cursor)?;
+            at = run.first + run.count;
+            let (first, end) = (run.first.min(limit), at.min(limit));
+            if n == 0 {
+                self.entries.grow(&[first]);
+            }
+            self.entries.pass(partition, first);
+            self.entries.advance(partition, end);
+            let leased = run.tag.state() == State::Leased;
+            let time = if leased { NEVER } else { due(run.delay) };
+            let hold = Hold { lease: run.lease, time, slot: run.slot };
+            let next = Next { tag: run.tag, hold: Some(hold) };
+            self.entries.change(partition, first..end, |_, _| Some(next));
+        }
+        if self.partitions() == partition as usize {
+            self.entries.grow(&[limit]);
+        }
+        self.entries.pass(partition, limit);
+        Ok(())
+    }
+
+    fn read_run(
+        &self,
+        reader: &mut Reader<'_>,
+        at: u64,
+        cursor: u64,
+    ) -> Result<Stored, Inconsistent> {
+        let state = match reader.byte()? {
+            2 => State::Leased,
+            3 => State::Waiting,
+            4 => State::Withdrawn,
+            5 => State::Suspect,
+            _ => return Err(Inconsistent("no such state")),
+        };
+        let first = at.checked_add(reader.number()?).ok_or(Inconsistent("an offset wraps"))?;
+        let count = reader.number()?;
+        let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
+        ensure(count > 0, "an empty run")?;
+        ensure(end <= cursor, "a run beyond the cursor")?;
+        let attempts: u16 = reader.small()?;
+        ensure(attempts <= ATTEMPTS_MAX, "too many attempts")?;
+        let (lease, slot) = (reader.number()?, reader.small()?);
+        ensure(lease <= self.next_lease - self.first_lease, "a lease that was not given")?;
+        match state {
+            State::Leased => ensure(self.members.in_slot(slot).is_some(), "a lease of nobody")?,
+            State::Waiting => ensure(lease != BEFORE, "a lease that was not given")?,
+            _ => ensure(slot <= Void::Settled.slot(), "no such reason")?,
+        }
+        let delay = if state == State::Leased { 0 } else { reader.number()? };
+        Ok(Stored { first, count, tag: Tag::new(state, attempts), lease, slot, delay })
+    }
+
+    fn read_parked(&mut self, reader: &mut Reader<'_>, ends: &[u64]) -> Result<(), Inconsistent> {
+        let mut last = None;
+        for _ in 0..reader.count(4)? {
+            let id = EntryId::new(reader.small()?, reader.number()?);
+            let parked = Parked { attempts: reader.small()?, lease: reader.number()? };
+            ensure(last < Some(id), "parked entries out of order")?;
+            last = Some(id);
+            let window = self.entries.window(id.partition());
+            let window = window.ok_or(Inconsistent("no such partition"))?;
+            ensure(id.offset() < OFFSETS_MAX, "an offset is out of bounds")?;
+            if id.offset() >= ends.get(id.partition() as usize).copied().unwrap_or(0) {
+                self.cut = true;
+                continue;
+            }
+            let tag = window.groups(Run::from(id).offsets()).next().map(|group| group.tag);
+            ensure(tag == Some(Tag::SETTLED), "a parked entry that is not settled")?;
+            ensure(parked.lease < self.next_lease, "a lease that was not given")?;
+            ensure(parked.attempts <= ATTEMPTS_MAX, "too many attempts")?;
+            self.parked.insert(id, parked);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! Tests of the ledger as a whole: its rules one by one, a naive model of them all, and its stored
+//! form. Here is what they share.
+
+mod measure;
+mod model;
+mod rules;
+mod stored;
+
+use std::time::Duration;
+
+use super::book::Ledger;
+use super::event::{Claim, Event, MemberId, Run};
+use super::policy::{Backoff, Exhausted, Policy};
+use super::times::{Now, later};
+use super::{decode, encode};
+use crate::clock::Moment;
+use crate::error::{Lost, Result};
+use crate::id::EntryId;
+
+const SECOND: u64 = 1_000_000;
+const LEASE: Duration = Duration::from_secs(30);
+
+fn policy() -> Policy {
+    Policy {
+        lease: LEASE,
+        session_timeout: Duration::from_secs(300),
+        max_deliveries: 3,
+        backoff: Backoff::Fixed(Duration::from_secs(10)),
+        on_exhausted: Exhausted::Park,
+        max_in_flight: 10_000,
+        max_in_flight_per_consumer: 10_000,
+    }
+}
+
+/// A ledger with a clock and a journal, which validates after each step.
+struct Desk {
+    ledger: Ledger,
+    now: Now,
+    base: Vec<u8>,
+    journal: Vec<Vec<u8>>,
+}
+
+impl Desk {
+    fn new(policy: Policy, starts: &[u64]) -> Self {
+        let ledger = Ledger::new(policy, starts);
+        let now = Now { at: Moment(SECOND), wall: 1_600_000_000 * SECOND };
+        let mut desk = Self { ledger, now, base: Vec::new(), journal: Vec::new() };
+        desk.snapshot();
+        desk
+    }
+
+    /// One partition that starts six entries before the end of a chunk.
+    fn plain() -> Self {
+        Self::new(policy(), &[250])
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.now.at = later(self.now.at, seconds * SECOND);
+        self.now.wall += seconds * SECOND;
+    }
+
+    /// Runs a command, journals its events and applies them.
+    fn run<R>(&mut self, command: impl FnOnce(&mut Ledger, Now, &mut Vec<Event>) -> R) -> R {
+        let mut events = Vec::new();
+        let result = command(&mut self.ledger, self.now, &mut events);
+        let mut record = Vec::new();
+        if encode(&events, &mut record) {
+            self.journal.push(record);
+        }
+        for event in &events {
+            assert_eq!(self.ledger.check(event), Ok(()), "{event:?}");
+            self.ledger.apply(event);
+        }
+        self.ledger.validate();
+        result
+    }
+
+    fn snapshot(&mut self) {
+        self.base.clear();
+        self.journal.clear();
+        self.ledger.encode_snapshot(self.now, &mut self.base);
+    }
+
+    /// What another process would make of snapshot and journal.
+    fn restored(&self, now: Now, ends: &[u64]) -> Ledger {
+        let policy = self.ledger.policy().clone();
+        let mut ledger = Ledger::decode_snapshot(&self.base, policy, now, ends).unwrap();
+        ledger.validate();
+        for record in &self.journal {
+            for event in decode(record, now).unwrap() {
+                ledger.replay(event, ends).unwrap();
+            }
+        }
+        ledger.validate();
+        ledger
+    }
+
+    /// Ends the process and opens the directory again.
+    fn reopen(&mut self, now: Now, starts: &[u64], ends: &[u64], unclean: bool) {
+        self.ledger = self.restored(now, ends);
+        self.now = now;
+        self.run(|ledger, now, out| ledger.reopen(now.at, starts, ends, unclean, out));
+    }
+
+    fn bytes(ledger: &Ledger, now: Now) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ledger.encode_snapshot(now, &mut bytes);
+        bytes
+    }
+
+    fn join(&mut self, name: &str) -> MemberId {
+        self.run(|ledger, now, out| ledger.join(now.at, name, out)).unwrap()
+    }
+
+    /// Leases what is due to a member, else `max` new entries of partition 0.
+    fn read(&mut self, member: MemberId, max: u32) -> Vec<Claim> {
+        let mut runs = Vec::new();
+        self.ledger.due_runs(self.now.at, max, &mut runs);
+        if runs.is_empty() {
+            runs.push(Run::new(0, self.ledger.cursor(0).unwrap(), max));
+        }
+        self.lease(member, &runs, LEASE).unwrap()
+    }
+
+    fn lease(&mut self, member: MemberId, runs: &[Run], lease: Duration) -> Result<Vec<Claim>> {
+        let number =
+            self.run(|ledger, now, out| ledger.hand_out(now.at, member, lease, runs, out))?;
+        Ok(runs.iter().map(|run| Claim { run: *run, lease: number }).collect())
+    }
+
+    fn ack(&mut self, claims: &[Claim]) -> Vec<(EntryId, Lost)> {
+        let mut lost = Vec::new();
+        self.run(|ledger, _, out| ledger.ack(claims, out, &mut lost));
+        lost
+    }
+
+    fn expire(&mut self) -> bool {
+        self.run(|ledger, now, out| ledger.expire(now, out))
+    }
+
+    /// The pending entries of partition 0, as (offset, attempts, leased).
+    fn pending(&self) -> Vec<(u64, u16, bool)> {
+        let entries = self.ledger.pending(0, 0);
+        let leased = |standing| matches!(standing, super::Standing::Leased(_));
+        entries.map(|e| (e.id.offset(), e.attempts, leased(e.standing))).collect()
+    }
+
+    /// What is due, in order.
+    fn due(&self) -> Vec<(u64, u32)> {
+        let mut runs = Vec::new();
+        self.ledger.due_runs(self.now.at, 1_000, &mut runs);
+        runs.iter().map(|run| (run.first, run.count)).collect()
+    }
+}
+
+/// One entry of a claim.
+fn one(claim: &Claim, offset: u64) -> Claim {
+    Claim { run: Run::new(claim.run.partition, offset, 1), lease: claim.lease }
+}

@@ -1,0 +1,130 @@
+//! Every invariant of the ledger and its parts, as one check that each property test makes after
+//! each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::book::Ledger;
+use super::hold::NONE;
+use super::times::NEVER;
+use super::window::{CHUNK, State, Tag, Window, chunk_of};
+use crate::id::EntryId;
+
+/// What a walk over all entries finds.
+#[derive(Default)]
+struct Found {
+    leased: u64,
+    waiting: u64,
+    suspects: u64,
+    leased_by: BTreeMap<u16, u64>,
+    refs: BTreeMap<u32, u64>,
+    due: BTreeSet<(u64, EntryId)>,
+}
+
+impl Ledger {
+    /// Panics if an invariant is broken.
+    pub(crate) fn validate(&self) {
+        let mut found = Found::default();
+        for (partition, window) in self.entries.numbered() {
+            self.validate_window(partition, window, &mut found);
+        }
+        self.validate_index(&found);
+        self.validate_members();
+        for (id, parked) in &self.parked {
+            let window = self.entries.window(id.partition()).expect("parked in a partition");
+            let tag = window.groups(id.offset()..id.offset() + 1).next().map(|group| group.tag);
+            assert_eq!(tag, Some(Tag::SETTLED), "{id} is parked");
+            assert!(parked.lease < self.next_lease, "{id} was leased");
+        }
+        assert!(self.first_lease > 0 && self.first_lease <= self.next_lease);
+    }
+
+    fn validate_window(&self, partition: u32, window: &Window, found: &mut Found) {
+        assert!(window.floor <= window.cursor, "floor {} {}", window.floor, window.cursor);
+        if window.floor < window.cursor {
+            let group = window.groups(window.floor..window.cursor).next().expect("not empty");
+            assert!(group.tag.state().is_pending(), "the floor is at a pending entry: {group:?}");
+        }
+        let mut pending = 0;
+        for (number, chunk) in &window.chunks {
+            let start = number * CHUNK;
+            assert!(start <= window.cursor, "a chunk beyond the cursor");
+            assert!(chunk_of(window.floor) <= *number, "a chunk below the floor");
+            let (mut leased, mut settled, mut at, mut first) = (0, 0, start, NEVER);
+            while at < start + CHUNK {
+                let group = chunk.group(at, start + CHUNK);
+                let state = group.tag.state();
+                match state {
+                    State::Fresh => assert!(at >= window.cursor, "{at} fresh below the cursor"),
+                    State::Settled => settled += group.count,
+                    _ => assert!(at >= window.floor && group.end() <= window.cursor),
+                }
+                assert_eq!(group.hold == NONE, !state.is_pending(), "{group:?}");
+                at = group.end();
+                if !state.is_pending() {
+                    assert_eq!(group.tag.attempts(), 0, "{group:?}");
+                    continue;
+                }
+                pending += group.count;
+                *found.refs.entry(group.hold).or_default() += group.count;
+                let hold = self.entries.index.holds.get(group.hold);
+                assert!(hold.lease <= self.next_lease - self.first_lease, "{hold:?} was given");
+                if state == State::Leased {
+                    leased += group.count;
+                    first = first.min(hold.time);
+                    *found.leased_by.entry(hold.slot).or_default() += group.count;
+                    assert!(self.members.in_slot(hold.slot).is_some(), "{hold:?} has a member");
+                } else {
+                    let offsets = group.first..group.end();
+                    let due = |at| (hold.time.0, EntryId::new(partition, at));
+                    found.due.extend(offsets.map(due));
+                    found.waiting += group.count;
+                    found.suspects += if state == State::Suspect { group.count } else { 0 };
+                }
+            }
+            found.leased += leased;
+            assert_eq!((u64::from(chunk.leased), u64::from(chunk.settled)), (leased, settled));
+            assert!(settled < CHUNK, "a chunk that is settled is freed");
+            assert!(chunk.earliest <= first, "a bound after a deadline");
+            let bound = (chunk.earliest, partition, *number);
+            assert_eq!(self.entries.index.bounds.contains(&bound), chunk.earliest < NEVER);
+        }
+        assert_eq!(window.pending, pending);
+    }
+
+    fn validate_index(&self, found: &Found) {
+        let index = &self.entries.index;
+        let counts = (index.leased, index.waiting, index.suspects);
+        assert_eq!(counts, (found.leased, found.waiting, found.suspects));
+        for (slot, count) in (0..).zip(&index.leased_by) {
+            assert_eq!(*count, found.leased_by.get(&slot).copied().unwrap_or(0), "slot {slot}");
+        }
+        assert_eq!(index.holds.live() as usize, found.refs.len(), "holds in use");
+        for (hold, refs) in &found.refs {
+            assert_eq!(index.holds.refs(*hold), *refs, "entries of hold {hold}");
+        }
+        let mut due = BTreeSet::new();
+        for (moment, id, count) in index.due.runs() {
+            assert!(count > 0, "an empty run is due");
+            for at in id.offset()..id.offset() + count {
+                let new = due.insert((moment.0, EntryId::new(id.partition(), at)));
+                assert!(new, "{id} is due twice");
+            }
+        }
+        assert_eq!(due, found.due, "what is due is what waits");
+        for (bound, partition, number) in &index.bounds {
+            let chunk = self.entries.window(*partition).and_then(|w| w.chunks.get(number));
+            assert_eq!(chunk.map(|chunk| chunk.earliest), Some(*bound), "a bound of a chunk");
+        }
+    }
+
+    fn validate_members(&self) {
+        let names = self.members.live().map(|(id, member)| (member.name.clone(), id.slot));
+        assert_eq!(names.collect::<BTreeMap<_, _>>(), self.members.names);
+        for (id, member) in self.members.live() {
+            assert!(id.join < self.members.next_join, "join numbers grow");
+            assert!(member.since <= self.next_lease);
+            let runs = member.blocked == 0;
+            assert!(!runs || self.members.wake <= member.alive_until, "a session ends unseen");
+        }
+    }
+}

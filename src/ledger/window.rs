@@ -1,0 +1,284 @@
+//! One partition as a group sees it: dense, a few bytes for each entry between floor and cursor.
+//!
+//! ```text
+//!  settled or parked   │ some settled, some pending │ never handed out
+//!  ────────────────────┼────────────────────────────┼─────────────────▶ offset
+//!                    floor                       cursor
+//! ```
+//!
+//! Invariants
+//! 1. `floor <= cursor`, and the entry at the floor is pending, unless the floor is the cursor.
+//! 2. At or above the cursor every entry is fresh. Below it, an entry without a chunk is settled.
+//! 3. A chunk that is in the map is not wholly settled; its counts agree with its tags.
+//! 4. `pending` is the number of entries that are leased or wait.
+//! 5. A parked entry counts as settled here: the floor passes it.
+//!
+//! Chunks are small and in a tree by number rather than large and in a deque from floor to cursor:
+//! what one old entry keeps alive is its own chunk, at any distance, so a window needs no bound on
+//! its span, and a stored one that claims to be huge allocates nothing. There is no bitmap of
+//! settled entries beside the tags: a second truth, and scanning 16 tags takes one step anyway.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::hold::{Holds, NONE};
+use super::times::NEVER;
+use crate::clock::Moment;
+
+/// Entries in a chunk.
+pub(super) const CHUNK: u64 = 256;
+
+/// The most attempts a tag can count; further ones are not counted.
+pub(super) const ATTEMPTS_MAX: u16 = (1 << 13) - 1;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Never handed out.
+    Fresh = 0,
+    /// Done with, or set aside.
+    Settled = 1,
+    /// In somebody's hands.
+    Leased = 2,
+    /// Not in anybody's, but the last lease still counts.
+    Waiting = 3,
+    /// Not in anybody's, and the last lease is void; the hold's slot says why.
+    Withdrawn = 4,
+    /// Withdrawn, and it was leased when the process ended uncleanly.
+    Suspect = 5,
+}
+
+impl State {
+    pub(super) fn waits(self) -> bool {
+        matches!(self, Self::Waiting | Self::Withdrawn | Self::Suspect)
+    }
+
+    pub(super) fn is_pending(self) -> bool {
+        self == Self::Leased || self.waits()
+    }
+}
+
+/// State and attempts in two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(u16);
+
+impl Tag {
+    pub(super) const FRESH: Self = Self(State::Fresh as u16);
+    pub(super) const SETTLED: Self = Self(State::Settled as u16);
+
+    pub(super) fn new(state: State, attempts: u16) -> Self {
+        Self(attempts.min(ATTEMPTS_MAX) << 3 | state as u16)
+    }
+
+    pub(super) fn state(self) -> State {
+        match self.0 & 7 {
+            0 => State::Fresh,
+            1 => State::Settled,
+            2 => State::Leased,
+            3 => State::Waiting,
+            4 => State::Withdrawn,
+            _ => State::Suspect,
+        }
+    }
+
+    pub(super) fn attempts(self) -> u16 {
+        self.0 >> 3
+    }
+}
+
+/// Neighbours that are alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) first: u64,
+    pub(super) count: u64,
+    pub(super) tag: Tag,
+    pub(super) hold: u32,
+}
+
+impl Group {
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.count
+    }
+}
+
+/// `CHUNK` entries.
+pub(super) struct Chunk {
+    /// No leased entry here ends before that. It may be too early; [`NEVER`] if none was leased.
+    pub(super) earliest: Moment,
+    pub(super) leased: u16,
+    pub(super) settled: u16,
+    tags: [Tag; CHUNK as usize],
+    holds: [u32; CHUNK as usize],
+}
+
+/// Which chunk an offset is in.
+pub(super) fn chunk_of(offset: u64) -> u64 {
+    offset / CHUNK
+}
+
+fn place(offset: u64) -> usize {
+    (offset % CHUNK) as usize
+}
+
+/// How many at the front are equal. Sixteen at a time, which the compiler turns into one compare.
+fn alike<T: Copy + Eq>(items: &[T], first: T) -> usize {
+    let blocks = items.chunks_exact(16);
+    let whole = blocks.take_while(|b| b.iter().fold(true, |all, x| all & (*x == first))).count();
+    let rest = &items[whole * 16..];
+    whole * 16 + rest.iter().take_while(|x| **x == first).count()
+}
+
+impl Chunk {
+    /// A chunk in which all below the cursor is settled and the rest fresh.
+    fn new(number: u64, cursor: u64) -> Self {
+        let settled = cursor.saturating_sub(number * CHUNK).min(CHUNK) as u16;
+        let mut tags = [Tag::FRESH; CHUNK as usize];
+        tags[..usize::from(settled)].fill(Tag::SETTLED);
+        Self { earliest: NEVER, leased: 0, settled, tags, holds: [NONE; CHUNK as usize] }
+    }
+
+    /// The group that starts at `at`, as far as `end`, both in this chunk.
+    pub(super) fn group(&self, at: u64, end: u64) -> Group {
+        let from = place(at);
+        let stop = from + (end - at).min(CHUNK) as usize;
+        let (tag, hold) = (self.tags[from], self.holds[from]);
+        let count = alike(&self.tags[from..stop], tag);
+        let count = alike(&self.holds[from..from + count], hold);
+        Group { first: at, count: count as u64, tag, hold }
+    }
+
+    pub(super) fn fill(&mut self, group: &Group, tag: Tag, hold: u32) {
+        let from = place(group.first);
+        let stop = from + group.count.min(CHUNK) as usize;
+        self.tags[from..stop].fill(tag);
+        self.holds[from..stop].fill(hold);
+    }
+
+    /// When the first lease in this chunk really ends.
+    pub(super) fn first_deadline(&self, number: u64, holds: &Holds) -> Moment {
+        let mut first = NEVER;
+        let (mut at, end) = (number * CHUNK, number * CHUNK + CHUNK);
+        let mut left = self.leased;
+        while at < end && left > 0 {
+            let group = self.group(at, end);
+            if group.tag.state() == State::Leased {
+                first = first.min(holds.get(group.hold).time);
+                left -= (group.count & 0xffff) as u16;
+            }
+            at = group.end();
+        }
+        first
+    }
+
+    /// Makes all from `end` on fresh; nothing there is pending.
+    fn forget_from(&mut self, end: u64) {
+        let kept = place(end);
+        self.tags[kept..].fill(Tag::FRESH);
+        let settled = self.tags[..kept].iter().filter(|tag| **tag == Tag::SETTLED).count();
+        self.settled = (settled as u64).min(CHUNK) as u16;
+    }
+}
+
+impl std::fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunk")
+            .field("leased", &self.leased)
+            .field("settled", &self.settled)
+            .field("earliest", &self.earliest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A partition.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) floor: u64,
+    pub(super) cursor: u64,
+    pub(super) pending: u64,
+    pub(super) chunks: BTreeMap<u64, Box<Chunk>>,
+}
+
+impl Window {
+    pub(super) fn starting_at(start: u64) -> Self {
+        Self { floor: start, cursor: start, pending: 0, chunks: BTreeMap::new() }
+    }
+
+    /// The entries of `span`, in groups.
+    pub(super) fn groups(&self, span: Range<u64>) -> Groups<'_> {
+        Groups { window: self, at: span.start, end: span.end, chunk: None }
+    }
+
+    /// Makes sure that each entry of `span` has a chunk.
+    pub(super) fn cover(&mut self, span: Range<u64>) {
+        if span.is_empty() {
+            return;
+        }
+        for number in chunk_of(span.start)..=chunk_of(span.end - 1) {
+            let cursor = self.cursor;
+            self.chunks.entry(number).or_insert_with(|| Box::new(Chunk::new(number, cursor)));
+        }
+    }
+
+    /// Moves the floor past what is settled.
+    pub(super) fn raise_floor(&mut self) {
+        let settled = |group: &Group| group.tag == Tag::SETTLED;
+        let floor = self.groups(self.floor..self.cursor).take_while(settled).last();
+        self.floor = floor.map_or(self.floor, |group| group.end());
+    }
+
+    /// Forgets that anything from `end` on ever existed; nothing there is pending.
+    pub(super) fn cut(&mut self, end: u64) {
+        if let Some(chunk) = self.chunks.get_mut(&chunk_of(end)) {
+            chunk.forget_from(end);
+        }
+        self.cursor = self.cursor.min(end);
+        self.floor = self.floor.min(end);
+    }
+}
+
+/// Walks over a window's entries. However far apart its ends are, it takes a step for each group
+/// that is stored and one for each gap between them.
+pub(super) struct Groups<'a> {
+    window: &'a Window,
+    at: u64,
+    end: u64,
+    chunk: Option<(u64, &'a Chunk)>,
+}
+
+impl Iterator for Groups<'_> {
+    type Item = Group;
+
+    fn next(&mut self) -> Option<Group> {
+        if self.at >= self.end {
+            return None;
+        }
+        let group = self.group();
+        self.at = group.end();
+        Some(group)
+    }
+}
+
+impl Groups<'_> {
+    fn group(&mut self) -> Group {
+        let (at, window) = (self.at, self.window);
+        let span = |end: u64, tag| Group { first: at, count: end - at, tag, hold: NONE };
+        if at >= window.cursor {
+            return span(self.end, Tag::FRESH);
+        }
+        if at < window.floor {
+            return span(self.end.min(window.floor), Tag::SETTLED);
+        }
+        let end = self.end.min(window.cursor);
+        let number = chunk_of(at);
+        if self.chunk.is_none_or(|(held, _)| held < number) {
+            self.chunk = window.chunks.range(number..).next().map(|(n, chunk)| (*n, &**chunk));
+        }
+        match self.chunk {
+            Some((held, chunk)) if held == number => {
+                chunk.group(at, end.min(number.saturating_add(1).saturating_mul(CHUNK)))
+            }
+            Some((held, _)) => span(end.min(held * CHUNK), Tag::SETTLED),
+            None => span(end, Tag::SETTLED),
+        }
+    }
+}
