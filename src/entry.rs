@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::Parcel;
 use crate::error::{Error, Result};
-use crate::id::EntryId;
-use crate::log::{Field, Fields};
+use crate::log::Fields;
 use crate::subject;
 
 /// A key is at most this long.
@@ -79,7 +78,8 @@ impl<'a> NewEntry<'a> {
         if let Some(subject) = self.subject {
             subject::validate(subject)?;
         }
-        let refused = |what, reason: Cow<'_, str>| Err(Error::InvalidName { what, reason: reason.into() });
+        let refused =
+            |what, reason: Cow<'_, str>| Err(Error::InvalidName { what, reason: reason.into() });
         if self.key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
             return refused("key", format!("it is over {KEY_BYTES_MAX} bytes long").into());
         }
@@ -218,10 +218,15 @@ mod tests {
             (many, "headers"),
         ] {
             let refused = entry.check(1 << 20);
-            assert!(matches!(refused, Err(Error::InvalidName { what: w, .. }) if w == what), "{what}");
+            assert!(
+                matches!(refused, Err(Error::InvalidName { what: w, .. }) if w == what),
+                "{what}"
+            );
         }
         let large = NewEntry::new(&long).check(4999);
         assert!(matches!(large, Err(Error::EntryTooLarge { max: 4999, .. })));
-        assert!(NewEntry::new(&long).subject("a.b").key("k").header("h", "").check(1 << 20).is_ok());
+        assert!(
+            NewEntry::new(&long).subject("a.b").key("k").header("h", "").check(1 << 20).is_ok()
+        );
     }
 }

@@ -87,6 +87,11 @@ impl Waiters {
         self.blocked.load(Ordering::Relaxed) == 0
     }
 
+    /// How many reads are blocked here.
+    pub(crate) fn len(&self) -> usize {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
     /// Takes the last place. The caller tries once more before it parks.
     pub(crate) fn enter(&self, tag: u64) -> Waiting<'_> {
         let parker = Arc::<Parker>::default();

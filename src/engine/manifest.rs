@@ -140,9 +140,10 @@ impl Manifest {
     /// What a sum cannot promise of a file that somebody made up.
     fn is_sound(&self) -> bool {
         let partitions = self.partitions as usize;
-        let groups_agree = self.groups.iter().all(|group| {
-            group.starts.len() == partitions && group.number < self.next_group
-        });
+        let groups_agree = self
+            .groups
+            .iter()
+            .all(|group| group.starts.len() == partitions && group.number < self.next_group);
         self.partitions > 0 && self.partitions <= crate::options::PARTITIONS_MAX && groups_agree
     }
 
@@ -163,12 +164,16 @@ impl Manifest {
     pub(crate) fn save(&self, storage: &dyn Storage, latch: &crate::latch::Latch) -> Result<()> {
         latch.check()?;
         let bytes = self.encode(storage)?;
-        let failed = |doing, error| Error::io(doing, storage.locate(DRAFT), bytes.len() as u64, error);
+        let failed =
+            |doing, error| Error::io(doing, storage.locate(DRAFT), bytes.len() as u64, error);
         match storage.remove(DRAFT) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove", error));
+            }
             _ => {}
         }
-        let region = storage.create(DRAFT, bytes.len() as u64).map_err(|e| failed("allocate", e))?;
+        let region =
+            storage.create(DRAFT, bytes.len() as u64).map_err(|e| failed("allocate", e))?;
         region.populate(0, bytes.len() as u64).map_err(|e| failed("populate", e))?;
         region.store(0, &[&bytes]);
         region.sync().map_err(|error| latch.trip(&failed("sync", error)))?;
@@ -227,10 +232,16 @@ mod tests {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let refused = Manifest::decode(&bad, &storage).unwrap_err();
-            assert!(refused.is_corrupt() || matches!(refused, Error::NewerFormat { .. }), "bit {bit}");
+            assert!(
+                refused.is_corrupt() || matches!(refused, Error::NewerFormat { .. }),
+                "bit {bit}"
+            );
         }
         for end in 0..bytes.len() {
-            assert!(Manifest::decode(&bytes[..end], &storage).unwrap_err().is_corrupt(), "cut {end}");
+            assert!(
+                Manifest::decode(&bytes[..end], &storage).unwrap_err().is_corrupt(),
+                "cut {end}"
+            );
         }
     }
 

@@ -2,10 +2,12 @@
 //! deliveries and views are all an index into one parcel, so a read of a hundred entries copies
 //! bytes once and allocates nothing for each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::pool::Pool;
-use crate::id::EntryId;
+use super::post::Post;
+use crate::id::{EntryId, Token};
+use crate::ledger::Claim;
 use crate::log::{self, Field, Slot};
 
 /// Entries and the buffers they lie in.
@@ -14,6 +16,15 @@ pub(crate) struct Parcel {
     runs: Vec<Piece>,
     slots: Vec<Placed>,
     pool: Arc<Pool>,
+    loan: Option<Loan>,
+}
+
+/// Under which lease a group's entries were handed out, and to whom.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    pub(crate) lease: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) post: Weak<Post>,
 }
 
 #[derive(Debug)]
@@ -33,7 +44,45 @@ struct Placed {
 impl Parcel {
     /// An empty parcel whose buffers go back to `pool`.
     pub(crate) fn new(pool: &Arc<Pool>) -> Self {
-        Self { runs: Vec::new(), slots: Vec::new(), pool: Arc::clone(pool) }
+        Self { runs: Vec::new(), slots: Vec::new(), pool: Arc::clone(pool), loan: None }
+    }
+
+    /// An empty buffer to copy a run into.
+    pub(crate) fn buffer(&self) -> log::Run {
+        self.pool.take()
+    }
+
+    /// Notes under which lease the entries were handed out.
+    pub(crate) fn lend(&mut self, loan: Loan) {
+        self.loan = Some(loan);
+    }
+
+    /// The consumer that the entries were handed to, if it is still a member.
+    pub(crate) fn post(&self) -> Option<Arc<Post>> {
+        self.loan.as_ref()?.post.upgrade()
+    }
+
+    /// The proof of an entry's lease.
+    pub(crate) fn token(&self, index: usize) -> Token {
+        let loan = self.loan.as_ref().expect("only a delivery is asked for its token");
+        Token { incarnation: loan.incarnation, id: self.id(index), lease: loan.lease }
+    }
+
+    /// What the entries of `indexes` come to as claims, joined where they follow each other.
+    pub(crate) fn claims(&self, indexes: impl Iterator<Item = usize>) -> Vec<Claim> {
+        let mut claims: Vec<Claim> = Vec::new();
+        for index in indexes {
+            let token = self.token(index);
+            match claims.last_mut() {
+                Some(Claim { run, .. })
+                    if run.partition == token.id.partition() && run.end() == token.id.offset() =>
+                {
+                    run.count += 1;
+                }
+                _ => claims.push(Claim::from(token)),
+            }
+        }
+        claims
     }
 
     /// Takes in a run that was checked, and its entries. `attempts` gives one number for each.
@@ -51,6 +100,19 @@ impl Parcel {
             attempt: attempts.next().unwrap_or(0),
             slot,
         }));
+    }
+
+    /// Puts the entries of another parcel behind the ones here.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        let behind = u32::try_from(self.runs.len()).expect("a read has a bounded number of runs");
+        self.runs.append(&mut other.runs);
+        let slots = other.slots.drain(..);
+        self.slots.extend(slots.map(|placed| Placed { piece: placed.piece + behind, ..placed }));
+    }
+
+    /// How long the buffer of the last run is.
+    pub(crate) fn last_bytes(&self) -> u64 {
+        self.runs.last().map_or(0, |piece| piece.run.bytes.len() as u64)
     }
 
     /// How many entries there are.

@@ -59,6 +59,8 @@ pub(super) struct Writer {
     pub(super) previous: (u64, u64),
     pub(super) next_sequence: u64,
     pub(super) last_capacity: u64,
+    /// Nothing is appended any more.
+    pub(super) closed: bool,
     /// Sealed segments that are not synced yet, oldest first.
     pub(super) unsynced: Vec<Unsynced>,
 }
@@ -107,8 +109,7 @@ impl Log {
     /// Appends one entry that is nothing but payload.
     pub(crate) fn append_one(&self, piece: &Piece<'_>, time: u64) -> Result<Placed> {
         let bytes = frame::frame_bytes(piece.body.len() as u64);
-        self.settings.latch.check()?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         self.make_room(&mut writer, bytes, time)?;
         let first = writer.end;
         self.put(&mut writer, piece, time, false);
@@ -117,8 +118,7 @@ impl Log {
 
     /// Appends a finished draft as a whole.
     pub(crate) fn append(&self, draft: &Draft, time: u64) -> Result<Placed> {
-        self.settings.latch.check()?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         self.make_room(&mut writer, draft.frames_bytes(), time)?;
         let first = writer.end;
         self.put_all(&mut writer, draft, time);
@@ -131,7 +131,7 @@ impl Log {
         self.settings.latch.check()?;
         // Whoever makes a spare holds this, so the sequence it was made for is still the next.
         let mut spare = self.spare.lock();
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         let needed = needed_bytes(snapshot.frames_bytes() + bytes);
         let made = match spare.take().filter(|spare| spare.head.capacity >= needed) {
             Some(made) => made,
@@ -159,11 +159,10 @@ impl Log {
         self.visible.load(Ordering::Acquire)
     }
 
-    /// As [`visible`](Self::visible), ordered after whatever an appender published before: what a
-    /// reader asks after it has said that it waits, so that no wake-up is lost.
-    pub(crate) fn visible_after_waiting(&self) -> u64 {
-        let _ordered = self.writer.lock();
-        self.visible()
+    /// Orders the caller after or before each append as a whole. A reader that has said that it
+    /// waits does this before it looks once more, so that no wake-up is lost.
+    pub(crate) fn order_after_appends(&self) {
+        drop(self.writer.lock());
     }
 
     /// The first offset that is still stored.
@@ -319,6 +318,13 @@ impl Log {
         writer.previous = (end, segment.salt);
         writer.unsynced.push(Unsynced { segment, region, end, staged, staged_at });
         writer.previous
+    }
+
+    /// Locks the writer, unless the log is closed or poisoned.
+    fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        self.settings.latch.check()?;
+        let writer = self.writer.lock();
+        if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
 
     /// Locks the writer, for the other files of this log.

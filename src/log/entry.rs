@@ -148,6 +148,11 @@ impl Draft {
         }
     }
 
+    /// How long the bodies are so far.
+    pub(crate) fn encoded_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// How many entries were added.
     pub(crate) fn count(&self) -> u32 {
         self.count
@@ -171,15 +176,19 @@ impl Draft {
 }
 
 impl<'a> Piece<'a> {
+    /// The frame of a journal's record.
+    pub(crate) fn record(body: &'a [u8]) -> Self {
+        Self { kind: Kind::Plain, count: 1, body, body_sum: frame::body_sum(body) }
+    }
+
+    /// How long the frame will be.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        frame::frame_bytes(self.body.len() as u64)
+    }
+
     /// The frame of one entry that is payload alone: nothing is copied before it is stored.
     pub(crate) fn plain(fields: &Fields<'a>) -> Option<Self> {
-        let body = fields.payload;
-        fields.is_plain().then(|| Self {
-            kind: Kind::Plain,
-            count: 1,
-            body,
-            body_sum: frame::body_sum(body),
-        })
+        fields.is_plain().then(|| Self::record(fields.payload))
     }
 }
 

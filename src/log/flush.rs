@@ -165,6 +165,7 @@ impl Log {
     /// ends with the footer at its floor has nothing behind it, so opening it again needs no look
     /// at its tail, and no flag says that it is clean.
     pub(crate) fn close(&self) -> Result<()> {
+        self.writer().closed = true;
         self.flush_all()?;
         self.settings.latch.check()?;
         self.drop_spare();

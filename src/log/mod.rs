@@ -17,6 +17,7 @@
 //! | `run` | a copied run: checked, then taken apart into entries |
 //! | `scan` | walking the frames of a file that nobody vouches for |
 //! | `tail` | judging the first frame that cannot be believed: torn, or rot |
+//! | `survey` | how long it is, and whether all of it is unharmed |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
 
 mod active;
@@ -33,6 +34,7 @@ mod run;
 mod scan;
 mod segment;
 mod settings;
+mod survey;
 mod tail;
 
 pub(crate) use append::{Log, Placed};
@@ -41,6 +43,5 @@ pub(crate) use cursor::{Bounds, Cursor};
 pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
 pub(crate) use frame::Kind;
 pub(crate) use header::{Owner, OwnerKind};
-pub(crate) use recover::{Recovery, Torn};
 pub(crate) use run::{Run, Slot};
 pub(crate) use settings::{Settings, Staging};

@@ -1,0 +1,172 @@
+//! [`Consumer`]: one member of a group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::delivery::{Batch, Settlement};
+use crate::engine::{Answer, Post, Verb, Want};
+use crate::error::Result;
+use crate::id::Token;
+use crate::ledger::Again;
+use crate::options::lasting;
+use crate::reader::at_least_one;
+
+/// One named member of a group, from [`Group::join`](crate::Group::join).
+///
+/// A cheap clone that any thread may use; the clones are one member. It leaves the group when the
+/// last of them is dropped, and what it held then goes back at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use millstream::{Start, Stream};
+///
+/// let stream = Stream::options().in_memory()?;
+/// stream.append("order 1001")?;
+/// let worker = stream.group("billing").open(Start::Earliest)?.join("worker-1")?;
+/// for delivery in worker.read_timeout(100, Duration::from_secs(1))? {
+///     assert_eq!(delivery.attempt(), 1);
+///     delivery.ack()?;
+/// }
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    post: Arc<Post>,
+}
+
+impl Consumer {
+    pub(crate) fn new(post: Arc<Post>) -> Self {
+        Self { post }
+    }
+
+    /// The consumer's name.
+    pub fn name(&self) -> &str {
+        &self.post.name
+    }
+
+    /// Reads at most `max` entries, and waits for the first one if there is none. First comes what
+    /// is due again, in the order in which it became due, then what is new.
+    ///
+    /// Under a self-advancing [`ManualClock`](crate::ManualClock), where nothing can come while
+    /// this waits but by time, it gives an empty batch once nothing is due at any time.
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`](crate::Error::TooSmall) if `max` is 0,
+    /// [`Error::NotAMember`](crate::Error::NotAMember) (also while it waits),
+    /// [`Error::GroupDeleted`](crate::Error::GroupDeleted),
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt) (and
+    /// nothing was handed out), [`Error::DiskFull`](crate::Error::DiskFull),
+    /// [`Error::Poisoned`](crate::Error::Poisoned).
+    pub fn read(&self, max: u32) -> Result<Batch> {
+        self.read_until(max, None, Moment::NEVER)
+    }
+
+    /// Reads at most `max` entries of those that are there.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn try_read(&self, max: u32) -> Result<Batch> {
+        at_least_one(max)?;
+        self.post.seat.handle.mill.flush_if_due()?;
+        let answer = self.post.seat.desk.lend(&self.post, Want { max, lease: None })?;
+        Ok(batch(answer))
+    }
+
+    /// Reads at most `max` entries, and waits at most `wait` for the first one. Nothing to read is
+    /// an empty batch, whose [`blocked`](Batch::blocked) says why.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_timeout(&self, max: u32, wait: Duration) -> Result<Batch> {
+        let until = self.post.seat.desk.ground.time.now().after(wait);
+        self.read_until(max, None, until)
+    }
+
+    /// As [`read_timeout`](Self::read_timeout), with a lease of its own for what it reads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a lease of zero or over a year,
+    /// and those of [`read`](Self::read).
+    pub fn read_leased(&self, max: u32, wait: Duration, lease: Duration) -> Result<Batch> {
+        lasting("lease", lease)?;
+        let until = self.post.seat.desk.ground.time.now().after(wait);
+        self.read_until(max, Some(lease), until)
+    }
+
+    fn read_until(&self, max: u32, lease: Option<Duration>, until: Moment) -> Result<Batch> {
+        at_least_one(max)?;
+        let mill = &self.post.seat.handle.mill;
+        mill.flush_if_due()?;
+        let want = Want { max, lease };
+        let tend = || mill.flush_if_due();
+        let answer = self.post.seat.desk.lend_until(&self.post, want, until, tend)?;
+        Ok(batch(answer))
+    }
+
+    /// Says that the consumer is alive. Every other call of it, and of its deliveries, says so too.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`](crate::Error::NotAMember) if its session is over already, and those of
+    /// [`read`](Self::read) but `Corrupt`.
+    pub fn heartbeat(&self) -> Result<()> {
+        self.post.seat.desk.heartbeat(self.post.member)
+    }
+
+    /// Settles what these tokens hold. Those that are void come back with the reason.
+    ///
+    /// # Errors
+    /// [`Error::GroupDeleted`](crate::Error::GroupDeleted),
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Poisoned`](crate::Error::Poisoned),
+    /// [`Error::DiskFull`](crate::Error::DiskFull): nothing changed.
+    pub fn ack(&self, tokens: impl IntoIterator<Item = Token>) -> Result<Settlement> {
+        self.settle(tokens, Verb::Ack)
+    }
+
+    /// Counts what these tokens hold as failed; they come again after the backoff.
+    ///
+    /// # Errors
+    /// Those of [`ack`](Self::ack).
+    pub fn nack(&self, tokens: impl IntoIterator<Item = Token>) -> Result<Settlement> {
+        self.settle(tokens, Verb::Nack(Again::Backoff))
+    }
+
+    /// Makes the leases of these tokens end `lease` from now.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a lease of zero or over a year,
+    /// and those of [`ack`](Self::ack).
+    pub fn extend(
+        &self,
+        tokens: impl IntoIterator<Item = Token>,
+        lease: Duration,
+    ) -> Result<Settlement> {
+        lasting("lease", lease)?;
+        self.settle(tokens, Verb::Extend(lease))
+    }
+
+    fn settle(&self, tokens: impl IntoIterator<Item = Token>, verb: Verb) -> Result<Settlement> {
+        let member = Some(self.post.member);
+        let outcome = self.post.seat.desk.settle_tokens(member, tokens.into_iter(), verb)?;
+        self.post.seat.handle.mill.flush_if_due()?;
+        Ok(Settlement::new(outcome))
+    }
+
+    /// Leaves the group, for all clones. What the consumer held goes back at once: what it looked
+    /// at keeps its count, the rest is as if it had not been handed out.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`](crate::Error::NotAMember) if it is none any more, and those of
+    /// [`ack`](Self::ack).
+    #[expect(clippy::needless_pass_by_value, reason = "leaving ends the handle")]
+    pub fn leave(self) -> Result<()> {
+        self.post.seat.desk.leave(self.post.member)
+    }
+}
+
+fn batch(answer: Answer) -> Batch {
+    match answer {
+        Answer::Lent(parcel) => Batch::new(parcel),
+        Answer::Nothing(blocked) => Batch::empty(blocked),
+    }
+}

@@ -1,0 +1,156 @@
+//! The ground that everything in one open stream stands on: storage, time, the partitions' logs,
+//! and whether the stream still takes calls.
+//!
+//! # Invariants
+//! 1. Once closed, always closed; the logs refuse appends by themselves from then on.
+//! 2. `unsynced_since` is zero exactly when no write waits for the next timed flush; it may name a
+//!    moment that is earlier than the oldest such write, never a later one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::pool::Pool;
+use crate::clock::{Moment, Time};
+use crate::error::{Error, Result};
+use crate::latch::Latch;
+use crate::log::{Log, Owner, OwnerKind, Salts, Settings, Staging};
+use crate::options::Durability;
+use crate::storage::Storage;
+use crate::waiters::{Tally, Waiters};
+
+/// A journal's first segment is this long.
+const JOURNAL_FIRST_BYTES: u64 = 64 << 10;
+/// A partition's first segment is this long.
+const PARTITION_FIRST_BYTES: u64 = 1 << 20;
+
+/// What all parts of an open stream share.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) time: Time,
+    pub(crate) latch: Arc<Latch>,
+    pub(crate) salts: Arc<Salts>,
+    pub(crate) tally: Tally,
+    /// One log for each partition.
+    pub(crate) logs: Vec<Log>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) durability: Durability,
+    /// Blocked readers and subscriptions: all of them wake for every append.
+    pub(crate) audience: Waiters,
+    closed: AtomicBool,
+    unsynced_since: AtomicU64,
+}
+
+/// What a log needs that does not depend on whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) latch: Arc<Latch>,
+    pub(crate) salts: Arc<Salts>,
+    pub(crate) tally: Tally,
+    pub(crate) stream: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) durability: Durability,
+    #[cfg(test)]
+    pub(crate) controls: crate::log::Controls,
+}
+
+impl Terms {
+    /// The settings of one log.
+    pub(crate) fn settings(&self, kind: OwnerKind, number: u64) -> Settings {
+        let (dir, first_bytes) = match kind {
+            OwnerKind::Partition => (format!("p{number}"), PARTITION_FIRST_BYTES),
+            OwnerKind::Journal => (format!("g{number}"), JOURNAL_FIRST_BYTES),
+        };
+        let staging = match self.durability {
+            Durability::Always => Staging::On,
+            Durability::Os | Durability::Every(_) => Staging::Off,
+        };
+        Settings {
+            storage: Arc::clone(&self.storage),
+            dir,
+            owner: Owner { kind, stream: self.stream, number },
+            latch: Arc::clone(&self.latch),
+            salts: Arc::clone(&self.salts),
+            first_bytes: first_bytes.min(self.segment_bytes),
+            segment_bytes: self.segment_bytes,
+            staging,
+            waiting: self.tally.clone(),
+            #[cfg(test)]
+            controls: self.controls,
+        }
+    }
+}
+
+impl Ground {
+    pub(crate) fn new(terms: &Terms, time: Time, logs: Vec<Log>) -> Self {
+        Self {
+            storage: Arc::clone(&terms.storage),
+            time,
+            latch: Arc::clone(&terms.latch),
+            salts: Arc::clone(&terms.salts),
+            tally: terms.tally.clone(),
+            logs,
+            pool: Arc::default(),
+            durability: terms.durability,
+            audience: Waiters::new(&terms.tally),
+            closed: AtomicBool::new(false),
+            unsynced_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Refuses calls on a stream that was closed, or whose handle was carried over a fork.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if self.storage.forked() {
+            return Err(Error::Forked);
+        }
+        Ok(())
+    }
+
+    /// As [`check_open`](Self::check_open), and refuses writes after a failed flush.
+    #[inline]
+    pub(crate) fn check_write(&self) -> Result<()> {
+        self.check_open()?;
+        self.latch.check()
+    }
+
+    /// Marks the stream as closed. Says whether this call did it.
+    pub(crate) fn shut(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// The offsets at which the partitions end, as readers see them.
+    pub(crate) fn ends(&self) -> Vec<u64> {
+        self.logs.iter().map(Log::visible).collect()
+    }
+
+    /// Notes that something was written that a timed flush has to carry.
+    #[inline]
+    pub(crate) fn note_write(&self) {
+        if matches!(self.durability, Durability::Every(_))
+            && self.unsynced_since.load(Ordering::Relaxed) == 0
+        {
+            let now = self.time.now().0 + 1;
+            // Somebody who was faster named an earlier moment, which is as good.
+            let _ =
+                self.unsynced_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// When the timed flush is due.
+    pub(crate) fn flush_moment(&self) -> Moment {
+        match (self.durability, self.unsynced_since.load(Ordering::Relaxed)) {
+            (Durability::Every(interval), since) if since > 0 => Moment(since - 1).after(interval),
+            _ => Moment::NEVER,
+        }
+    }
+
+    /// Forgets the oldest unsynced write, because a flush that is about to start carries it.
+    pub(crate) fn start_flush(&self) {
+        self.unsynced_since.store(0, Ordering::Relaxed);
+    }
+}

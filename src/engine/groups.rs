@@ -1,0 +1,178 @@
+//! Making, finding and deleting a stream's groups.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::Desk;
+use super::handle::Handle;
+use super::manifest::{GroupRecord, GroupSettings, Manifest, StoredBackoff, StoredExhausted};
+use super::mill::Mill;
+use super::open::{Made, micros, open_desk, policy, remove_directory};
+use crate::error::{Error, Result};
+use crate::options::GROUPS_MAX;
+use crate::start::Start;
+
+/// What all handles of one open group share.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) desk: Arc<Desk>,
+}
+
+/// What the options of a group ask for; what is unset keeps the stored value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupPlan {
+    pub(crate) lease: Option<Duration>,
+    pub(crate) session_timeout: Option<Duration>,
+    pub(crate) max_deliveries: Option<u16>,
+    pub(crate) backoff: Option<StoredBackoff>,
+    pub(crate) on_exhausted: Option<StoredExhausted>,
+    pub(crate) max_in_flight: Option<u64>,
+    pub(crate) max_in_flight_per_consumer: Option<u64>,
+}
+
+impl GroupPlan {
+    fn revise(&self, settings: &mut GroupSettings) {
+        settings.lease = self.lease.map_or(settings.lease, micros);
+        settings.session_timeout = self.session_timeout.map(micros).or(settings.session_timeout);
+        settings.max_deliveries = self.max_deliveries.unwrap_or(settings.max_deliveries);
+        settings.backoff = self.backoff.unwrap_or(settings.backoff);
+        settings.on_exhausted = self.on_exhausted.unwrap_or(settings.on_exhausted);
+        settings.max_in_flight = self.max_in_flight.unwrap_or(settings.max_in_flight);
+        settings.max_in_flight_per_consumer =
+            self.max_in_flight_per_consumer.unwrap_or(settings.max_in_flight_per_consumer);
+    }
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            lease: micros(Duration::from_secs(30)),
+            session_timeout: None,
+            max_deliveries: 16,
+            backoff: StoredBackoff::Exponential {
+                first: micros(Duration::from_millis(100)),
+                max: micros(Duration::from_secs(30)),
+            },
+            on_exhausted: StoredExhausted::Park,
+            max_in_flight: 100_000,
+            max_in_flight_per_consumer: u64::MAX,
+        }
+    }
+}
+
+/// Opens, makes or finds a group; `start` is for one that is made.
+pub(crate) fn open_group(
+    handle: &Arc<Handle>,
+    name: &str,
+    made: Made,
+    plan: &GroupPlan,
+    start: Option<&Start>,
+) -> Result<Arc<Seat>> {
+    let mill = &handle.mill;
+    mill.ground.check_open()?;
+    let mut manifest = mill.manifest.lock();
+    let found =
+        mill.desks.read().get(name).map(|desk| desk.as_ref().map(Arc::clone).map_err(broken));
+    let desk = match (found, start) {
+        (Some(_), _) if made == Made::New => {
+            return Err(Error::AlreadyExists { what: format!("the group {name:?}").into() });
+        }
+        (Some(desk), _) => {
+            let desk = desk?;
+            reconfigure(mill, &mut manifest, &desk, plan)?;
+            desk
+        }
+        (None, Some(start)) if made != Made::Before => {
+            create(mill, &mut manifest, name, plan, start)?
+        }
+        (None, _) => return Err(Error::NotFound { what: format!("the group {name:?}").into() }),
+    };
+    let mut seat = desk.seat.lock();
+    if let Some(shared) = seat.upgrade() {
+        return Ok(shared);
+    }
+    let fresh = Arc::new(Seat { handle: Arc::clone(handle), desk: Arc::clone(&desk) });
+    *seat = Arc::downgrade(&fresh);
+    Ok(fresh)
+}
+
+/// The error of a group whose journal could not be opened, once more.
+fn broken(error: &Arc<Error>) -> Error {
+    match &**error {
+        Error::Corrupt(corruption) => Error::Corrupt(corruption.clone()),
+        Error::Poisoned { cause } => Error::Poisoned { cause: Arc::clone(cause) },
+        Error::DiskFull { path, bytes } => Error::DiskFull { path: path.clone(), bytes: *bytes },
+        other => Error::Io {
+            doing: "open the group in",
+            path: std::path::PathBuf::new().into(),
+            source: io::Error::other(other.to_string()),
+        },
+    }
+}
+
+/// Gives a group that nobody uses the settings that the code asks for now.
+fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPlan) -> Result<()> {
+    if desk.seat.lock().strong_count() > 0 {
+        return Ok(());
+    }
+    let mut changed = manifest.clone();
+    let record = changed.groups.iter_mut().find(|group| group.number == desk.incarnation);
+    let Some(record) = record else { return Err(Error::GroupDeleted) };
+    plan.revise(&mut record.settings);
+    let policy = policy(&record.settings);
+    if changed != *manifest {
+        changed.save(&*mill.ground.storage, &mill.ground.latch)?;
+        *manifest = changed;
+        desk.set_policy(policy);
+    }
+    Ok(())
+}
+
+fn create(
+    mill: &Mill,
+    manifest: &mut Manifest,
+    name: &str,
+    plan: &GroupPlan,
+    start: &Start,
+) -> Result<Arc<Desk>> {
+    if manifest.groups.len() >= GROUPS_MAX {
+        return Err(Error::LimitReached { what: "the number of groups", max: GROUPS_MAX as u64 });
+    }
+    let mut settings = GroupSettings::default();
+    plan.revise(&mut settings);
+    let record = GroupRecord {
+        name: name.to_owned(),
+        number: manifest.next_group,
+        created: mill.ground.time.wall_micros(),
+        starts: start.resolve(&mill.ground)?,
+        settings,
+    };
+    let mut changed = manifest.clone();
+    changed.next_group += 1;
+    changed.groups.push(record.clone());
+    changed.save(&*mill.ground.storage, &mill.ground.latch)?;
+    *manifest = changed;
+    let desk = open_desk(&mill.terms, &mill.ground, &record)?;
+    mill.desks.write().insert(record.name, Ok(Arc::clone(&desk)));
+    Ok(desk)
+}
+
+/// Deletes a group for good: its handles end, and one of that name made later inherits nothing.
+pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
+    desk.check_write()?;
+    let mut manifest = mill.manifest.lock();
+    let mut changed = manifest.clone();
+    changed.groups.retain(|group| group.number != desk.incarnation);
+    if changed.groups.len() == manifest.groups.len() {
+        return Err(Error::GroupDeleted);
+    }
+    changed.save(&*mill.ground.storage, &mill.ground.latch)?;
+    *manifest = changed;
+    mill.desks.write().remove(&*desk.name);
+    desk.delete();
+    // What cannot be removed now, the next opening removes.
+    let _ = remove_directory(&*mill.ground.storage, &format!("g{}", desk.incarnation));
+    Ok(())
+}

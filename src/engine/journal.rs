@@ -1,0 +1,192 @@
+//! A group's journal: the ledger's events on a log of their own, each segment of which begins with
+//! a snapshot, so that the newest whole one is all an opening needs.
+//!
+//! # Invariants
+//! 1. An event is applied to the ledger only after its record was appended.
+//! 2. A record holds the events of one call; a snapshot, the ledger before the next record.
+//! 3. A segment is at least four times as long as its snapshot, so that snapshots stay a small
+//!    part of all that is written.
+//! 4. What an opening changes by itself (leases end) is kept in `backlog` and goes out with the
+//!    next record: opening a clean directory writes nothing. A crash before that finds the same
+//!    state again and comes to the same events.
+
+use super::ground::Terms;
+use crate::clock::Time;
+use crate::error::{Corruption, Error, Result};
+use crate::ledger::{Event, Inconsistent, Ledger, Now, Policy, decode, encode};
+use crate::log::{Draft, Kind, Log, OwnerKind, Piece};
+
+/// A segment has room for this many times its snapshot behind it.
+const SNAPSHOT_SHARE: u64 = 4;
+/// A snapshot is cut into frames of this size.
+const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
+
+/// What the desk keeps under its lock to write its journal.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    record: Vec<u8>,
+    backlog: Vec<u8>,
+    draft: Draft,
+    /// How long the spare has to be.
+    spare_bytes: u64,
+    /// A segment was started since the last tidying up.
+    rolled: bool,
+}
+
+/// A journal that was opened, and what it told.
+pub(super) struct Opened {
+    pub(super) log: Log,
+    pub(super) ledger: Ledger,
+    pub(super) journal: Journal,
+}
+
+/// What opening a journal goes by.
+pub(super) struct Origin<'a> {
+    pub(super) number: u64,
+    pub(super) policy: Policy,
+    /// Where the group starts, if nothing happened to it yet.
+    pub(super) starts: &'a [u64],
+    /// What the partitions hold.
+    pub(super) log_starts: &'a [u64],
+    pub(super) log_ends: &'a [u64],
+}
+
+/// Both faces of the clock.
+pub(super) fn now_of(time: &Time) -> Now {
+    Now { at: time.now(), wall: time.wall_micros() }
+}
+
+/// Replays a group's journal, ends all leases, and forgets what the logs no longer have.
+pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Opened> {
+    let (log, recovery) = Log::open(terms.settings(OwnerKind::Journal, origin.number))?;
+    let now = now_of(time);
+    let mut ledger = replay(&log, origin, now)?;
+    let mut events = Vec::new();
+    let unclean = recovery.unclean;
+    ledger.reopen(now.at, origin.log_starts, origin.log_ends, unclean, &mut events);
+    let mut journal = Journal::default();
+    encode(&events, &mut journal.backlog);
+    let cut = (origin.log_ends.iter().zip(0..))
+        .any(|(end, partition)| ledger.cursor(partition).is_some_and(|cursor| cursor > *end));
+    events.iter().for_each(|event| ledger.apply(event));
+    if unclean || cut {
+        // Before any append: a new entry must never inherit what was said of a lost one.
+        journal.record(&log, &ledger, &[], now)?;
+        journal.tidy_up(&log, now)?;
+        log.flush_all()?;
+    }
+    Ok(Opened { log, ledger, journal })
+}
+
+fn replay(log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {
+    let mut snapshot = Vec::new();
+    let mut replayed = None;
+    let start = |snapshot: &[u8]| {
+        let policy = origin.policy.clone();
+        Ledger::decode_snapshot(snapshot, policy, now, origin.log_ends)
+    };
+    log.replay(|kind, body| match kind {
+        Kind::Opening => Ok(()),
+        Kind::Snapshot => {
+            snapshot.extend_from_slice(body);
+            Ok(())
+        }
+        Kind::Plain => replay_record(&mut replayed, &snapshot, start, body, origin, now)
+            .map_err(|error| damaged(log, error)),
+        Kind::Entries => Err(damaged(log, Inconsistent("a journal holds records only"))),
+    })?;
+    match replayed {
+        Some(ledger) => Ok(ledger),
+        None if !snapshot.is_empty() => start(&snapshot).map_err(|error| damaged(log, error)),
+        None => Ok(Ledger::new(origin.policy.clone(), origin.starts)),
+    }
+}
+
+fn replay_record(
+    replayed: &mut Option<Ledger>,
+    snapshot: &[u8],
+    start: impl Fn(&[u8]) -> Result<Ledger, Inconsistent>,
+    body: &[u8],
+    origin: &Origin<'_>,
+    now: Now,
+) -> Result<(), Inconsistent> {
+    let ledger = match replayed {
+        Some(ledger) => ledger,
+        None => replayed.insert(start(snapshot)?),
+    };
+    for event in decode(body, now)? {
+        ledger.replay(event, origin.log_ends)?;
+    }
+    Ok(())
+}
+
+fn damaged(log: &Log, Inconsistent(what): Inconsistent) -> Error {
+    let file = log.settings.storage.locate(&log.settings.dir);
+    Error::Corrupt(Box::new(Corruption { file, position: 0, first: None, end: None, what }))
+}
+
+impl Journal {
+    /// Appends what is about to happen to the ledger. On an error nothing was written that counts,
+    /// and the events must not be applied.
+    pub(super) fn record(
+        &mut self,
+        log: &Log,
+        ledger: &Ledger,
+        events: &[Event],
+        now: Now,
+    ) -> Result<()> {
+        self.record.clear();
+        self.record.extend_from_slice(&self.backlog);
+        encode(events, &mut self.record);
+        if self.record.is_empty() {
+            return Ok(());
+        }
+        if !log.fits(Piece::record(&self.record).frame_bytes()) {
+            // The snapshot shows what the backlog led to.
+            self.record.clear();
+            encode(events, &mut self.record);
+            self.roll(log, ledger, now)?;
+        }
+        if !self.record.is_empty() {
+            log.append_one(&Piece::record(&self.record), now.wall)?;
+        }
+        self.backlog.clear();
+        Ok(())
+    }
+
+    fn roll(&mut self, log: &Log, ledger: &Ledger, now: Now) -> Result<()> {
+        let mut snapshot = Vec::new();
+        ledger.encode_snapshot(now, &mut snapshot);
+        self.draft.clear();
+        for piece in snapshot.chunks(SNAPSHOT_FRAME_BYTES) {
+            self.draft.push_frame(Kind::Snapshot, 0, piece);
+        }
+        let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
+        let record_bytes = Piece::record(&self.record).frame_bytes();
+        log.roll_with(&self.draft, bytes.max(record_bytes), now.wall)?;
+        // The next snapshot is likely to be about as long.
+        self.spare_bytes = snapshot.len() as u64 * SNAPSHOT_SHARE * 2;
+        self.rolled = true;
+        Ok(())
+    }
+
+    /// Whether a segment was started, so that [`tidy_up`] has to be called without the lock.
+    pub(super) fn take_rolled(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.rolled).then_some(self.spare_bytes)
+    }
+
+    fn tidy_up(&mut self, log: &Log, now: Now) -> Result<()> {
+        match self.take_rolled() {
+            Some(spare_bytes) => tidy_up(log, spare_bytes, now.wall),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Makes the newest segment durable, removes the ones before it, and makes the next one ahead of
+/// its use. Flushes, so it is called without the group's lock.
+pub(super) fn tidy_up(log: &Log, spare_bytes: u64, wall: u64) -> Result<()> {
+    log.flush_all()?;
+    log.keep_newest()?;
+    log.prepare_spare(spare_bytes, wall)
+}

@@ -1,0 +1,254 @@
+//! How a read gets entries from a desk: what is due again first, then what is new, partitions in
+//! turn; and how it waits if there is nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::{Desk, State};
+use super::parcel::{Loan, Parcel};
+use super::post::Post;
+use crate::clock::Moment;
+use crate::delivery::Blocked;
+use crate::error::Result;
+use crate::ledger::{MemberId, Now, Run, Then};
+use crate::log::{Bounds, Cursor, Log, Slot};
+use crate::options::BATCH_BYTES_MAX;
+use crate::waiters::Woken;
+
+/// What a read asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want {
+    pub(crate) max: u32,
+    /// For how long; by default the group's lease.
+    pub(crate) lease: Option<Duration>,
+}
+
+/// What a read is given.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Lent(Parcel),
+    Nothing(Blocked),
+}
+
+/// A read in the making.
+struct Basket {
+    parcel: Parcel,
+    slots: Vec<Slot>,
+    entries_left: u32,
+    bytes_left: u64,
+}
+
+impl Desk {
+    /// Hands out what there is now.
+    pub(crate) fn lend(&self, post: &Arc<Post>, want: Want) -> Result<Answer> {
+        self.check_write()?;
+        self.prepare()?;
+        let (mut state, now) = self.enter()?;
+        let answer = self.lend_under_lock(&mut state, now, post, want);
+        if matches!(answer, Ok(Answer::Lent(_))) {
+            self.stir(&state, now);
+            // The entries are the caller's already; a failed flush is told by the next call.
+            let _ = self.finish(state, now);
+        } else {
+            self.finish(state, now)?;
+        }
+        answer
+    }
+
+    /// Waits until there is something to hand out, or until `until`. `tend` is called whenever the
+    /// wait is interrupted, without any lock.
+    pub(crate) fn lend_until(
+        &self,
+        post: &Arc<Post>,
+        want: Want,
+        until: Moment,
+        tend: impl Fn() -> Result<()>,
+    ) -> Result<Answer> {
+        let first = self.lend(post, want)?;
+        if matches!(first, Answer::Lent(_)) {
+            return Ok(first);
+        }
+        let time = &self.ground.time;
+        let _alive = self.stay_alive(post.member)?;
+        let waiting = self.waiters.enter(u64::from(post.member.slot));
+        loop {
+            // Behind this, whoever publishes sees that somebody waits.
+            self.ground.logs.iter().for_each(Log::order_after_appends);
+            let answer = self.lend(post, want)?;
+            let now = time.now();
+            if let Answer::Lent(_) = answer {
+                waiting.served();
+                return Ok(answer);
+            }
+            if now >= until {
+                return Ok(answer);
+            }
+            if matches!(answer, Answer::Nothing(Blocked::InFlight)) {
+                waiting.pass_on();
+            }
+            let due = self.next_moment(now).min(self.ground.flush_moment());
+            if waiting.park(time, until, due) == Woken::Idle {
+                return Ok(answer);
+            }
+            tend()?;
+        }
+    }
+
+    fn lend_under_lock(
+        &self,
+        state: &mut State,
+        now: Now,
+        post: &Arc<Post>,
+        want: Want,
+    ) -> Result<Answer> {
+        state.ledger.touch(now.at, post.member)?;
+        let room = u32::try_from(state.ledger.room(post.member)?).unwrap_or(u32::MAX);
+        if room == 0 {
+            return Ok(Answer::Nothing(Blocked::InFlight));
+        }
+        let mut basket = Basket {
+            parcel: Parcel::new(&self.ground.pool),
+            slots: Vec::new(),
+            entries_left: want.max.min(room),
+            bytes_left: BATCH_BYTES_MAX,
+        };
+        state.runs.clear();
+        let then = self.gather_due(state, now.at, &mut basket)?;
+        if then == Then::New {
+            self.gather_fresh(state, &mut basket)?;
+        }
+        if basket.parcel.len() == 0 {
+            return Ok(Answer::Nothing(Blocked::Empty));
+        }
+        let lease = want.lease.unwrap_or(state.ledger.policy().lease);
+        let State { ledger, runs, events, .. } = &mut *state;
+        let number = ledger.hand_out(now.at, post.member, lease, runs, events)?;
+        self.commit(state, now)?;
+        basket.parcel.lend(Loan {
+            lease: number,
+            incarnation: self.incarnation,
+            post: Arc::downgrade(post),
+        });
+        Ok(Answer::Lent(basket.parcel))
+    }
+
+    /// Collects what waits to be handed out again. Rot at the very first entry is the caller's to
+    /// know; behind others, it ends the read.
+    fn gather_due(&self, state: &mut State, now: Moment, basket: &mut Basket) -> Result<Then> {
+        let mut due = Vec::new();
+        let then = state.ledger.due_runs(now, basket.entries_left, &mut due);
+        for run in due {
+            let mut first = run.first;
+            while first < run.end() && basket.has_room() {
+                let log = &self.ground.logs[run.partition as usize];
+                let cursor = &mut state.again[run.partition as usize];
+                cursor.seek(first);
+                let attempts = state.ledger.attempts(Run { first, ..run });
+                let attempts = attempts.flat_map(|(_, count, attempts)| {
+                    let count = usize::try_from(count).unwrap_or(usize::MAX);
+                    std::iter::repeat_n(attempts.saturating_add(1), count)
+                });
+                let place = Place { partition: run.partition, before: run.end() };
+                let got = match basket.take(log, cursor, place, attempts) {
+                    Err(_) if basket.parcel.len() > 0 => return Ok(Then::Nothing),
+                    other => other?,
+                };
+                state.runs.push(Run::new(run.partition, first, got));
+                first += u64::from(got);
+            }
+        }
+        Ok(then)
+    }
+
+    /// Collects new entries, one partition after the other, each read starting with the next.
+    fn gather_fresh(&self, state: &mut State, basket: &mut Basket) -> Result<()> {
+        let partitions = u32::try_from(self.ground.logs.len()).expect("bounded by PARTITIONS_MAX");
+        for step in 0..partitions {
+            let partition = (state.turn + step) % partitions;
+            let log = &self.ground.logs[partition as usize];
+            let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+            let mut first = start;
+            while first < log.visible() && basket.has_room() {
+                let cursor = &mut state.fresh[partition as usize];
+                cursor.seek(first);
+                let place = Place { partition, before: u64::MAX };
+                match basket.take(log, cursor, place, std::iter::repeat(1)) {
+                    Ok(got) => first += u64::from(got),
+                    Err(_) if basket.parcel.len() > 0 => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if first > start {
+                let count = u32::try_from(first - start).expect("bounded by the read's maximum");
+                state.runs.push(Run::new(partition, start, count));
+            }
+            if !basket.has_room() {
+                state.turn = (partition + 1) % partitions;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a member alive as long as one of its reads is blocked.
+    fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
+        let (mut state, now) = self.enter()?;
+        let blocked = state.ledger.block(member);
+        self.finish(state, now)?;
+        blocked.map(|()| Alive { desk: self, member })
+    }
+}
+
+/// Where a take may take from.
+struct Place {
+    partition: u32,
+    before: u64,
+}
+
+impl Basket {
+    fn has_room(&self) -> bool {
+        self.entries_left > 0 && self.bytes_left > 0
+    }
+
+    /// Copies and checks the next run. Says how many entries it brought, at least one.
+    fn take(
+        &mut self,
+        log: &Log,
+        cursor: &mut Cursor,
+        place: Place,
+        attempts: impl Iterator<Item = u16>,
+    ) -> Result<u32> {
+        let bounds =
+            Bounds { entries: self.entries_left, bytes: self.bytes_left, before: place.before };
+        let mut run = self.parcel.buffer();
+        let first = cursor.offset;
+        log.read(cursor, bounds, &mut run)?;
+        let opened = run.open(&mut self.slots);
+        let got = u32::try_from(self.slots.len()).expect("bounded by the read's maximum");
+        if let Err(bad) = opened {
+            // What stands before the bad frame is good; the next read meets it first.
+            cursor.seek(first + u64::from(got));
+            if got == 0 {
+                return Err(log.rot(run.sequence, bad.position, bad.offset));
+            }
+        } else if got == 0 {
+            return Err(log.rot(run.sequence, run.position, first));
+        }
+        self.entries_left -= got;
+        self.bytes_left = self.bytes_left.saturating_sub(run.bytes.len() as u64);
+        self.parcel.push(place.partition, run, &mut self.slots, attempts);
+        Ok(got)
+    }
+}
+
+/// The sign of life of a blocked read.
+struct Alive<'a> {
+    desk: &'a Desk,
+    member: MemberId,
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        self.desk.unblock(self.member);
+    }
+}

@@ -1,0 +1,323 @@
+//! An open stream, behind all its handles: appending, syncing, closing.
+//!
+//! # Locks, in their order
+//! `manifest`, `desks`, then a desk's own, then a log's flush, spare and writer.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::desk::Desk;
+use super::ground::{Ground, Terms};
+use super::manifest::Manifest;
+use super::parcel::Parcel;
+use crate::clock::Moment;
+use crate::entry::NewEntry;
+use crate::error::{Error, Result};
+use crate::hash::partition_of;
+use crate::id::EntryId;
+use crate::log::{Bounds, Cursor, Draft, Piece, Placed};
+use crate::options::{BATCH_BYTES_MAX, Durability};
+use crate::stream::{Ids, Recovery};
+
+thread_local! {
+    /// Where a thread encodes its batches. Taken out while in use, so that an iterator that
+    /// appends while its entries are being taken simply finds none.
+    static DRAFT: Cell<Option<Box<Draft>>> = const { Cell::new(None) };
+}
+
+/// One open stream.
+#[derive(Debug)]
+pub(crate) struct Mill {
+    pub(crate) ground: Arc<Ground>,
+    pub(super) terms: Terms,
+    pub(crate) manifest: Mutex<Manifest>,
+    /// The groups by name. One whose journal is damaged keeps the error instead.
+    pub(crate) desks: RwLock<BTreeMap<String, Result<Arc<Desk>, Arc<Error>>>>,
+    pub(crate) recovery: Recovery,
+    pub(crate) entry_bytes_max: u64,
+    pub(crate) batch_bytes_max: u64,
+    /// Which partition the next entry without a key goes to.
+    pub(super) turn: AtomicU32,
+    pub(super) lock: Mutex<Option<Box<dyn std::fmt::Debug + Send + Sync>>>,
+}
+
+impl Mill {
+    fn partitions(&self) -> u32 {
+        u32::try_from(self.ground.logs.len()).expect("bounded by PARTITIONS_MAX")
+    }
+
+    /// The partition for the next entry: by its key, else in turn.
+    fn choose(&self, key: Option<&[u8]>) -> u32 {
+        match (key, self.partitions()) {
+            (_, 1) => 0,
+            (Some(key), partitions) => partition_of(key, partitions),
+            (None, partitions) => self.turn.fetch_add(1, Ordering::Relaxed) % partitions,
+        }
+    }
+
+    /// Appends one entry.
+    pub(crate) fn append(&self, entry: &NewEntry<'_>) -> Result<EntryId> {
+        let (partition, placed) = self.place(entry)?;
+        self.settle(partition, placed)?;
+        Ok(EntryId::new(partition, placed.first))
+    }
+
+    /// Appends entries one by one, with one flush at the end.
+    pub(crate) fn append_each<'a>(
+        &self,
+        entries: impl Iterator<Item = NewEntry<'a>>,
+    ) -> Result<Vec<EntryId>> {
+        let mut ids = Vec::with_capacity(entries.size_hint().0.min(4096));
+        let mut last: BTreeMap<u32, Placed> = BTreeMap::new();
+        let mut outcome = Ok(());
+        for entry in entries {
+            match self.place(&entry) {
+                Ok((partition, placed)) => {
+                    ids.push(EntryId::new(partition, placed.first));
+                    let before = last.insert(partition, placed);
+                    if let (Some(before), Some(now)) = (before, last.get_mut(&partition)) {
+                        now.ring |= before.ring;
+                        now.flush |= before.flush;
+                    }
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        for (partition, placed) in last {
+            self.settle(partition, placed)?;
+        }
+        outcome.map(|()| ids)
+    }
+
+    /// Appends entries as a whole.
+    pub(crate) fn append_batch<'a>(
+        &self,
+        entries: impl Iterator<Item = NewEntry<'a>>,
+    ) -> Result<Ids> {
+        self.ground.check_write()?;
+        let mut draft = DRAFT.take().unwrap_or_default();
+        draft.clear();
+        let partition = self.fill(&mut draft, entries);
+        let placed = partition.and_then(|partition| {
+            draft.finish();
+            if draft.count() == 0 {
+                let end = self.ground.logs[partition as usize].visible();
+                return Ok((partition, Placed { first: end, end, ring: false, flush: false }));
+            }
+            let time = self.ground.time.wall_micros();
+            let placed = self.ground.logs[partition as usize].append(&draft, time)?;
+            self.ground.note_write();
+            Ok((partition, placed))
+        });
+        DRAFT.set(Some(draft));
+        let (partition, placed) = placed?;
+        if placed.end > placed.first {
+            self.settle(partition, placed)?;
+        }
+        Ok(Ids::new(partition, placed.first, placed.end))
+    }
+
+    /// Encodes a batch and finds the one partition that all of it goes to.
+    fn fill<'a>(
+        &self,
+        draft: &mut Draft,
+        entries: impl Iterator<Item = NewEntry<'a>>,
+    ) -> Result<u32> {
+        let mut keyed = None;
+        for entry in entries {
+            entry.check(self.entry_bytes_max)?;
+            if entry.key.is_some() {
+                let chosen = self.choose(entry.key);
+                let first = *keyed.get_or_insert(chosen);
+                if first != chosen {
+                    return Err(Error::BatchSpansPartitions { first, other: chosen });
+                }
+            }
+            draft.push(&entry.fields());
+            let bytes = draft.encoded_bytes();
+            if bytes > self.batch_bytes_max {
+                return Err(Error::BatchTooLarge { bytes, max: self.batch_bytes_max });
+            }
+        }
+        Ok(keyed.unwrap_or_else(|| self.choose(None)))
+    }
+
+    /// Checks an entry and puts it into its partition's log.
+    fn place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
+        self.ground.check_write()?;
+        entry.check(self.entry_bytes_max)?;
+        let partition = self.choose(entry.key);
+        let log = &self.ground.logs[partition as usize];
+        let time = self.ground.time.wall_micros();
+        let fields = entry.fields();
+        let placed = if let Some(piece) = Piece::plain(&fields) {
+            log.append_one(&piece, time)?
+        } else {
+            let mut draft = DRAFT.take().unwrap_or_default();
+            draft.clear();
+            draft.push(&fields);
+            draft.finish();
+            let placed = log.append(&draft, time);
+            DRAFT.set(Some(draft));
+            placed?
+        };
+        self.ground.note_write();
+        Ok((partition, placed))
+    }
+
+    /// What has to follow an append: the flush that was promised, and waking who waits.
+    #[inline]
+    fn settle(&self, partition: u32, placed: Placed) -> Result<()> {
+        let mut ring = placed.ring;
+        if self.ground.durability == Durability::Always {
+            ring |= self.ground.logs[partition as usize].flush_to(placed.end)?;
+        } else if placed.flush {
+            self.ground.logs[partition as usize].flush_all()?;
+        } else {
+            self.flush_if_due()?;
+        }
+        if ring {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Wakes the first blocked read of each group, and everybody who follows the stream.
+    pub(crate) fn ring(&self) {
+        self.ground.audience.ring_all();
+        for desk in self.desks.read().values().flatten() {
+            desk.waiters.ring(1);
+        }
+    }
+
+    /// Flushes if the oldest unsynced write is old enough.
+    #[inline]
+    pub(crate) fn flush_if_due(&self) -> Result<()> {
+        let due = self.ground.flush_moment();
+        if due < Moment::NEVER && due <= self.ground.time.now() {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was done so far durable: first the entries, then what was done with
+    /// them.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.ground.check_write()?;
+        self.ground.start_flush();
+        let mut ring = false;
+        for log in &self.ground.logs {
+            ring |= log.flush_all()?;
+        }
+        for desk in self.each_desk() {
+            desk.flush()?;
+        }
+        if ring {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Does what is due, and says when to call again.
+    pub(crate) fn maintain(&self) -> Result<Option<Duration>> {
+        self.ground.check_write()?;
+        self.flush_if_due()?;
+        for desk in self.each_desk() {
+            desk.maintain()?;
+        }
+        Ok(self.next_deadline())
+    }
+
+    /// How long until something is due.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        let now = self.ground.time.now();
+        let desks = self.each_desk().into_iter().map(|desk| desk.next_moment(now));
+        let next = desks.chain([self.ground.flush_moment()]).min().unwrap_or(Moment::NEVER);
+        (next < Moment::NEVER).then(|| next.since(now))
+    }
+
+    /// The groups that are whole.
+    pub(crate) fn each_desk(&self) -> Vec<Arc<Desk>> {
+        self.desks.read().values().flatten().cloned().collect()
+    }
+
+    /// The entry of that id, if it is stored.
+    pub(crate) fn get(&self, id: EntryId) -> Result<Option<Parcel>> {
+        self.ground.check_open()?;
+        let log = self.ground.logs.get(id.partition() as usize).ok_or(Error::NoSuchPartition {
+            partition: id.partition(),
+            partitions: self.partitions(),
+        })?;
+        if id.offset() < log.start() || id.offset() >= log.visible() {
+            return Ok(None);
+        }
+        let mut parcel = Parcel::new(&self.ground.pool);
+        let mut cursor = Cursor::at(id.offset());
+        let bounds = Bounds { entries: 1, bytes: 0, before: id.offset() + 1 };
+        self.read(id.partition(), &mut cursor, bounds, &mut parcel)?;
+        Ok(Some(parcel))
+    }
+
+    /// Reads one run of a partition into `parcel`. Says how many entries it brought.
+    pub(crate) fn read(
+        &self,
+        partition: u32,
+        cursor: &mut Cursor,
+        bounds: Bounds,
+        parcel: &mut Parcel,
+    ) -> Result<u32> {
+        let log = &self.ground.logs[partition as usize];
+        let mut run = self.ground.pool.take();
+        let before = cursor.offset;
+        log.read(cursor, bounds, &mut run)?;
+        let mut slots = Vec::with_capacity(run.count as usize);
+        let opened = run.open(&mut slots);
+        let count = u32::try_from(slots.len()).expect("a run has a bounded number of entries");
+        if let Err(bad) = opened {
+            cursor.seek(before + u64::from(count));
+            if count == 0 {
+                return Err(log.rot(run.sequence, bad.position, bad.offset));
+            }
+        }
+        parcel.push(partition, run, &mut slots, std::iter::empty());
+        Ok(count)
+    }
+
+    /// Ends the stream for every handle: whoever is blocked is sent away, all is flushed, and the
+    /// lock is free when this returns. The first caller does it, the others get `Ok`.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.ground.storage.forked() {
+            return Err(Error::Forked);
+        }
+        let mut lock = self.lock.lock();
+        if !self.ground.shut() {
+            return Ok(());
+        }
+        self.ground.audience.ring_all();
+        let desks = self.each_desk();
+        desks.iter().for_each(|desk| desk.waiters.ring_all());
+        let mut outcome = Ok(());
+        for log in &self.ground.logs {
+            outcome = outcome.and(log.close());
+        }
+        for desk in desks {
+            outcome = outcome.and(desk.close());
+        }
+        *lock = None;
+        outcome
+    }
+}
+
+/// The most that a batch may take of a segment of that size.
+pub(super) fn batch_bytes_max(segment_bytes: u64) -> u64 {
+    // What is around frames in a segment is well under 1 KiB and a sixteenth.
+    BATCH_BYTES_MAX.min(segment_bytes - segment_bytes / 16 - 1024)
+}

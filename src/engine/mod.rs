@@ -1,0 +1,45 @@
+//! What stands behind the public handles, and where the parts come together: the only place that
+//! locks and writes.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `handle` | what keeps a stream open |
+//! | `mill` | an open stream: appending, syncing, closing |
+//! | `open` | opening it |
+//! | `ground` | what all its parts share |
+//! | `groups` | making, finding and deleting groups |
+//! | `manifest` | what the stream and its groups are, on disk |
+//! | `desk` | one group: its ledger, its lock |
+//! | `lend` | how a read gets entries from a desk |
+//! | `journal` | the ledger's events, on disk |
+//! | `post` | one consumer's membership |
+//! | `tour` | reading without a group |
+//! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
+
+mod desk;
+mod ground;
+mod groups;
+mod handle;
+mod journal;
+mod lend;
+mod manifest;
+mod mill;
+mod open;
+mod parcel;
+mod pool;
+mod post;
+mod tour;
+
+pub(crate) use desk::{Outcome, Verb};
+pub(crate) use ground::Ground;
+pub(crate) use groups::{GroupPlan, Seat, delete_group, open_group};
+pub(crate) use handle::Handle;
+pub(crate) use lend::{Answer, Want};
+pub(crate) use manifest::{StoredBackoff, StoredExhausted};
+pub(crate) use mill::Mill;
+#[cfg(test)]
+pub(crate) use open::Trial;
+pub(crate) use open::{Made, Plan, micros};
+pub(crate) use parcel::Parcel;
+pub(crate) use post::Post;
+pub(crate) use tour::{Span, Tour};

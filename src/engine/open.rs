@@ -1,0 +1,320 @@
+//! Opening a stream: the lock, the manifest, the partitions, the groups.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::desk::Desk;
+use super::ground::{Ground, Terms};
+use super::journal::{self, Origin};
+use super::manifest::{self, GroupRecord, GroupSettings, Manifest, StoredDurability};
+use super::mill::{Mill, batch_bytes_max};
+use crate::clock::Time;
+use crate::error::{Error, Result};
+use crate::latch::Latch;
+use crate::ledger::{Backoff, Exhausted, Policy};
+use crate::log::{Log, OwnerKind, Salts};
+use crate::options::{self, Durability};
+use crate::storage::Storage;
+use crate::stream::{PartitionRecovery, Recovery};
+use crate::waiters::Tally;
+
+/// Whether the stream has to be there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    IfMissing,
+    New,
+    Before,
+}
+
+/// What the options ask for; what is unset keeps the stored value.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) partitions: Option<u32>,
+    pub(crate) segment_bytes: Option<u64>,
+    pub(crate) entry_bytes_max: Option<u64>,
+    pub(crate) durability: Option<Durability>,
+    pub(crate) time: Time,
+    #[cfg(test)]
+    pub(crate) trial: Trial,
+}
+
+/// What only tests set: a source of salts that repeats, and protections taken away.
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trial {
+    pub(crate) salts: Option<u64>,
+    pub(crate) controls: crate::log::Controls,
+}
+
+impl Plan {
+    fn salts(&self) -> Salts {
+        #[cfg(test)]
+        if let Some(seed) = self.trial.salts {
+            return Salts::Seeded(seed.into());
+        }
+        Salts::default()
+    }
+
+    /// The manifest of a new stream.
+    fn found(&self, stream: u64) -> Result<Manifest> {
+        let mut manifest = Manifest {
+            stream,
+            created: self.time.wall_micros(),
+            partitions: self.partitions.unwrap_or(1),
+            segment_bytes: options::SEGMENT_BYTES_DEFAULT,
+            entry_bytes_max: 0,
+            durability: StoredDurability::Os,
+            next_group: 1,
+            groups: Vec::new(),
+        };
+        self.revise(&mut manifest)?;
+        Ok(manifest)
+    }
+
+    /// Takes over what is set, and checks it against what is not.
+    fn revise(&self, manifest: &mut Manifest) -> Result<()> {
+        if let Some(given) = self.partitions.filter(|given| *given != manifest.partitions) {
+            return Err(Error::OptionsDiffer {
+                option: "partitions",
+                stored: manifest.partitions.to_string().into(),
+                given: given.to_string().into(),
+            });
+        }
+        manifest.segment_bytes = self.segment_bytes.unwrap_or(manifest.segment_bytes);
+        let entry_bound = options::ENTRY_BYTES_MAX.min(manifest.segment_bytes / 4);
+        match self.entry_bytes_max {
+            Some(bytes) => {
+                options::within("entry_bytes_max", bytes, 1, entry_bound)?;
+                manifest.entry_bytes_max = bytes;
+            }
+            None if manifest.entry_bytes_max == 0 || manifest.entry_bytes_max > entry_bound => {
+                manifest.entry_bytes_max = entry_bound;
+            }
+            None => {}
+        }
+        match self.durability {
+            Some(Durability::Os) => manifest.durability = StoredDurability::Os,
+            Some(Durability::Always) => manifest.durability = StoredDurability::Always,
+            Some(Durability::Every(interval)) => {
+                manifest.durability = StoredDurability::Every(micros(interval));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// A duration as it is stored.
+pub(crate) fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A stored duration.
+pub(crate) fn duration(micros: u64) -> std::time::Duration {
+    std::time::Duration::from_micros(micros)
+}
+
+impl Mill {
+    /// Opens a stream, making it or recovering it as needed.
+    pub(crate) fn open(storage: Arc<dyn Storage>, made: Made, plan: Plan) -> Result<Arc<Self>> {
+        refuse_foreign(&*storage)?;
+        let lock = take_lock(&*storage, made)?;
+        let latch = Arc::new(Latch::default());
+        let salts = Arc::new(plan.salts());
+        let manifest = settle_manifest(&*storage, made, &plan, &latch, &salts)?;
+        remove_deleted(&*storage, &manifest)?;
+        let durability = match manifest.durability {
+            StoredDurability::Os => Durability::Os,
+            StoredDurability::Every(interval) => Durability::Every(duration(interval)),
+            StoredDurability::Always => Durability::Always,
+        };
+        let terms = Terms {
+            storage,
+            latch,
+            salts,
+            tally: Tally::default(),
+            stream: manifest.stream,
+            segment_bytes: manifest.segment_bytes,
+            durability,
+            #[cfg(test)]
+            controls: plan.trial.controls,
+        };
+        let (logs, recovery) = open_logs(&terms, manifest.partitions)?;
+        let ground = Arc::new(Ground::new(&terms, plan.time, logs));
+        let desks = manifest.groups.iter().map(|record| {
+            let desk = open_desk(&terms, &ground, record).map_err(Arc::new);
+            (record.name.clone(), desk)
+        });
+        let desks: BTreeMap<_, _> = desks.collect();
+        ground.latch.check()?;
+        Ok(Arc::new(Self {
+            desks: RwLock::new(desks),
+            recovery,
+            entry_bytes_max: manifest.entry_bytes_max,
+            batch_bytes_max: batch_bytes_max(manifest.segment_bytes),
+            turn: 0.into(),
+            lock: Mutex::new(Some(lock)),
+            manifest: Mutex::new(manifest),
+            terms,
+            ground,
+        }))
+    }
+}
+
+/// Refuses a directory that holds something else, before anything in it is touched.
+fn refuse_foreign(storage: &dyn Storage) -> Result<()> {
+    let foreign = |reason| Error::NotAStream { path: storage.locate("").into(), reason };
+    let names = match storage.list("") {
+        Ok(names) => names,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => return Ok(()),
+            io::ErrorKind::NotADirectory => return Err(foreign("it is not a directory")),
+            io::ErrorKind::InvalidData => {
+                return Err(foreign("it holds a symbolic link or a special file"));
+            }
+            _ => return Err(Error::io("list", storage.locate(""), 0, error)),
+        },
+    };
+    let is_stream = names.is_empty() || names.iter().any(|name| name.starts_with(manifest::NAME));
+    if is_stream { Ok(()) } else { Err(foreign("it holds other files")) }
+}
+
+fn take_lock(storage: &dyn Storage, made: Made) -> Result<Box<dyn std::fmt::Debug + Send + Sync>> {
+    storage.lock(made != Made::Before).map_err(|error| {
+        let path = storage.locate("");
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Locked { path: path.into() },
+            io::ErrorKind::NotFound => missing(storage),
+            io::ErrorKind::NotADirectory | io::ErrorKind::InvalidData => {
+                Error::NotAStream { path: path.into(), reason: "it is not a plain directory" }
+            }
+            _ => Error::io("lock", path, 0, error),
+        }
+    })
+}
+
+fn missing(storage: &dyn Storage) -> Error {
+    Error::NotFound { what: format!("a stream at {}", storage.locate("").display()).into() }
+}
+
+/// Loads the manifest, or makes it, and brings it up to date with the options.
+fn settle_manifest(
+    storage: &dyn Storage,
+    made: Made,
+    plan: &Plan,
+    latch: &Latch,
+    salts: &Salts,
+) -> Result<Manifest> {
+    match (Manifest::load(storage)?, made) {
+        (Some(_), Made::New) => {
+            let what = format!("a stream at {}", storage.locate("").display());
+            Err(Error::AlreadyExists { what: what.into() })
+        }
+        (Some(stored), _) => {
+            let mut manifest = stored.clone();
+            plan.revise(&mut manifest)?;
+            if manifest != stored {
+                manifest.save(storage, latch)?;
+            }
+            Ok(manifest)
+        }
+        (None, Made::Before) => Err(missing(storage)),
+        (None, _) => {
+            let manifest = plan.found(salts.next())?;
+            manifest.save(storage, latch)?;
+            Ok(manifest)
+        }
+    }
+}
+
+/// Removes the directories of groups that the manifest no longer names.
+fn remove_deleted(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
+    let names = storage.list("").map_err(|e| Error::io("list", storage.locate(""), 0, e))?;
+    let numbers = names.iter().filter_map(|name| name.strip_prefix('g')?.parse::<u64>().ok());
+    for number in numbers {
+        if manifest.groups.iter().all(|group| group.number != number) {
+            remove_directory(storage, &format!("g{number}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a directory of ours with its files.
+pub(crate) fn remove_directory(storage: &dyn Storage, dir: &str) -> Result<()> {
+    let failed = |path: &str, error| Error::io("remove", storage.locate(path), 0, error);
+    let names = match storage.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|error| failed(dir, error))?,
+    };
+    for name in names {
+        let path = format!("{dir}/{name}");
+        storage.remove(&path).map_err(|error| failed(&path, error))?;
+    }
+    storage.remove_dir(dir).map_err(|error| failed(dir, error))
+}
+
+fn open_logs(terms: &Terms, partitions: u32) -> Result<(Vec<Log>, Recovery)> {
+    let mut logs = Vec::with_capacity(partitions as usize);
+    let mut recovery = Recovery::default();
+    for partition in 0..partitions {
+        let settings = terms.settings(OwnerKind::Partition, u64::from(partition));
+        let (log, found) = Log::open(settings)?;
+        if found.unclean {
+            let torn = found.torn.as_ref();
+            recovery.partitions.push(PartitionRecovery {
+                partition,
+                end: log.end(),
+                torn_bytes: torn.map_or(0, |torn| torn.bytes),
+                dropped_segments: torn.map_or(0, |torn| torn.segments),
+            });
+        }
+        logs.push(log);
+    }
+    Ok((logs, recovery))
+}
+
+/// Opens one group.
+pub(crate) fn open_desk(
+    terms: &Terms,
+    ground: &Arc<Ground>,
+    record: &GroupRecord,
+) -> Result<Arc<Desk>> {
+    let log_starts: Vec<u64> = ground.logs.iter().map(Log::start).collect();
+    let origin = Origin {
+        number: record.number,
+        policy: policy(&record.settings),
+        starts: &record.starts,
+        log_starts: &log_starts,
+        log_ends: &ground.ends(),
+    };
+    let opened = journal::open(terms, &ground.time, &origin)?;
+    Ok(Arc::new(Desk::new(record, Arc::clone(ground), opened)))
+}
+
+/// What the ledger goes by.
+pub(crate) fn policy(settings: &GroupSettings) -> Policy {
+    use super::manifest::{StoredBackoff, StoredExhausted};
+    let lease = duration(settings.lease);
+    // By default a member may be silent as long as its lease, and at least 30 seconds.
+    let session = settings.session_timeout.map(duration);
+    Policy {
+        lease,
+        session_timeout: session.unwrap_or_else(|| lease.max(Policy::default().session_timeout)),
+        max_deliveries: settings.max_deliveries,
+        backoff: match settings.backoff {
+            StoredBackoff::Fixed(wait) => Backoff::Fixed(duration(wait)),
+            StoredBackoff::Exponential { first, max } => {
+                Backoff::Exponential { first: duration(first), max: duration(max) }
+            }
+        },
+        on_exhausted: match settings.on_exhausted {
+            StoredExhausted::Park => Exhausted::Park,
+            StoredExhausted::Discard => Exhausted::Discard,
+        },
+        max_in_flight: settings.max_in_flight,
+        max_in_flight_per_consumer: settings.max_in_flight_per_consumer,
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading without a group: a place in each partition, in memory only.
+
+use std::collections::VecDeque;
+
+use super::mill::Mill;
+use super::parcel::Parcel;
+use crate::clock::Moment;
+use crate::error::Result;
+use crate::log::{Bounds, Cursor, Log};
+use crate::options::BATCH_BYTES_MAX;
+use crate::waiters::Woken;
+
+/// Which way a tour goes, and how far.
+#[derive(Clone, Debug)]
+pub(crate) enum Span {
+    /// From the first offset on, for ever.
+    Onward,
+    /// From the first offset to before these.
+    Until(Vec<u64>),
+    /// From before these back to the first offset.
+    Backward(Vec<u64>),
+}
+
+/// A place in each partition.
+#[derive(Debug)]
+pub(crate) struct Tour {
+    cursors: Vec<Cursor>,
+    span: Span,
+    turn: usize,
+}
+
+impl Tour {
+    /// A tour of all partitions from `starts` on. Going backward, those are where it ends.
+    pub(crate) fn new(starts: &[u64], span: Span) -> Self {
+        Self { cursors: starts.iter().map(|start| Cursor::at(*start)).collect(), span, turn: 0 }
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Whether waiting can bring more.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self.span, Span::Onward)
+    }
+
+    /// Reads what there is, at most `max` entries.
+    pub(crate) fn read(&mut self, mill: &Mill, max: u32) -> Result<Parcel> {
+        mill.ground.check_open()?;
+        let mut parcel = Parcel::new(&mill.ground.pool);
+        let (mut entries, mut bytes) = (max, BATCH_BYTES_MAX);
+        let partitions = self.cursors.len();
+        for step in 0..partitions {
+            let partition = (self.turn + step) % partitions;
+            while entries > 0 && bytes > 0 {
+                let bounds = Bounds { entries, bytes, before: u64::MAX };
+                let got = match self.read_one(mill, partition, bounds, &mut parcel) {
+                    // What was read before it is given first; the next read meets it again.
+                    Err(_) if parcel.len() > 0 => return Ok(parcel),
+                    other => other?,
+                };
+                if got == 0 {
+                    break;
+                }
+                entries -= got;
+                bytes = bytes.saturating_sub(parcel.last_bytes());
+            }
+            if entries == 0 || bytes == 0 {
+                self.turn = (partition + 1) % partitions;
+                break;
+            }
+        }
+        Ok(parcel)
+    }
+
+    fn read_one(
+        &mut self,
+        mill: &Mill,
+        partition: usize,
+        bounds: Bounds,
+        parcel: &mut Parcel,
+    ) -> Result<u32> {
+        let number = u32::try_from(partition).expect("bounded by PARTITIONS_MAX");
+        let cursor = &mut self.cursors[partition];
+        match &mut self.span {
+            Span::Onward => mill.read(number, cursor, bounds, parcel),
+            Span::Until(ends) => {
+                let bounds = Bounds { before: ends[partition], ..bounds };
+                mill.read(number, cursor, bounds, parcel)
+            }
+            Span::Backward(ends) => {
+                let first =
+                    cursor.offset.max(ends[partition].saturating_sub(bounds.entries.into()));
+                read_backward(mill, number, first, &mut ends[partition], parcel)
+            }
+        }
+    }
+}
+
+impl Mill {
+    /// Calls `read` until it brings something or `until` has come, and waits for appends between.
+    /// Nothing is locked meanwhile.
+    pub(crate) fn follow(
+        &self,
+        until: Moment,
+        mut read: impl FnMut() -> Result<Parcel>,
+    ) -> Result<Parcel> {
+        let time = &self.ground.time;
+        let waiting = self.ground.audience.enter(0);
+        loop {
+            // Behind this, whoever publishes sees that somebody waits.
+            self.ground.logs.iter().for_each(Log::order_after_appends);
+            let parcel = read()?;
+            if parcel.len() > 0 {
+                waiting.served();
+                return Ok(parcel);
+            }
+            if time.now() >= until
+                || waiting.park(time, until, self.ground.flush_moment()) == Woken::Idle
+            {
+                return Ok(parcel);
+            }
+            self.flush_if_due()?;
+        }
+    }
+}
+
+/// Reads the entries from `first` to before `*end`, the last one first. They are found by reading
+/// forward; where they are more than a read may bring, the first ones are left for the next.
+fn read_backward(
+    mill: &Mill,
+    partition: u32,
+    first: u64,
+    end: &mut u64,
+    parcel: &mut Parcel,
+) -> Result<u32> {
+    let mut cursor = Cursor::at(first);
+    let mut pieces = VecDeque::new();
+    let (mut entries, mut bytes) = (0, 0);
+    while cursor.offset < *end {
+        let wanted = u32::try_from(*end - cursor.offset).unwrap_or(u32::MAX);
+        let bounds = Bounds { entries: wanted, bytes: BATCH_BYTES_MAX, before: *end };
+        let offset = cursor.offset;
+        let mut piece = Parcel::new(&mill.ground.pool);
+        let got = mill.read(partition, &mut cursor, bounds, &mut piece)?;
+        if got == 0 {
+            break;
+        }
+        (entries, bytes) = (entries + got, bytes + piece.last_bytes());
+        piece.reverse();
+        pieces.push_back((offset, got, piece));
+        while bytes > BATCH_BYTES_MAX && pieces.len() > 1 {
+            let (_, dropped, piece) = pieces.pop_front().expect("there is more than one");
+            (entries, bytes) = (entries - dropped, bytes - piece.last_bytes());
+        }
+    }
+    *end = pieces.front().map_or(first, |(offset, ..)| *offset);
+    pieces.into_iter().rev().for_each(|(.., piece)| parcel.append(piece));
+    Ok(entries)
+}

@@ -1,0 +1,277 @@
+//! Reading without a group: [`Reader`] and [`Subscription`], and the [`Entries`] they return.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Moment;
+use crate::engine::{Handle, Parcel, Span, Tour};
+use crate::entry::{Entry, accessors};
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+
+/// A reader of all partitions of a stream, with a place of its own in memory. It sees every entry
+/// once, in offset order within each partition; partitions take turns.
+///
+/// ```
+/// use millstream::{Start, Stream};
+///
+/// let stream = Stream::options().in_memory()?;
+/// stream.append_batch(["a", "b", "c"])?;
+///
+/// let newest_first = stream.reader(Start::Earliest)?.backward();
+/// let last = newest_first.try_read(1)?.into_iter().next().expect("there are three");
+/// assert_eq!(last.payload(), b"c");
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    handle: Arc<Handle>,
+    starts: Vec<u64>,
+    tour: Mutex<Tour>,
+}
+
+/// A subscription: from the moment it was made it sees every entry, once, in offset order within
+/// each partition. Its place is in memory only.
+///
+/// ```
+/// let stream = millstream::Stream::options().in_memory()?;
+/// stream.append("before")?;
+/// let subscription = stream.subscribe()?;
+/// stream.append("after")?;
+///
+/// let seen = subscription.try_read(10)?;
+/// assert_eq!(seen.len(), 1);
+/// assert_eq!(seen.iter().next().expect("one").payload(), b"after");
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Subscription {
+    handle: Arc<Handle>,
+    tour: Mutex<Tour>,
+}
+
+/// The three ways to read, on a type with a `handle` and a `tour`.
+macro_rules! verbs {
+    () => {
+        /// Reads at most `max` entries, and waits for the first one if there is none. What ends by
+        /// itself (a reader with an end) gives an empty batch there.
+        ///
+        /// Under a self-advancing [`ManualClock`](crate::ManualClock) nothing can come while this
+        /// waits, so it gives an empty batch at once.
+        ///
+        /// # Errors
+        /// [`Error::TooSmall`] if `max` is 0, [`Error::Corrupt`], [`Error::Closed`],
+        /// [`Error::Io`].
+        pub fn read(&self, max: u32) -> Result<Entries> {
+            self.read_for(max, Moment::NEVER)
+        }
+
+        /// Reads at most `max` entries of those that are there.
+        ///
+        /// # Errors
+        /// Those of [`read`](Self::read).
+        pub fn try_read(&self, max: u32) -> Result<Entries> {
+            at_least_one(max)?;
+            self.tour.lock().read(&self.handle.mill, max).map(Entries::new)
+        }
+
+        /// Reads at most `max` entries, and waits at most `wait` for the first one. Nothing to
+        /// read is an empty batch.
+        ///
+        /// # Errors
+        /// Those of [`read`](Self::read).
+        pub fn read_timeout(&self, max: u32, wait: Duration) -> Result<Entries> {
+            let until = self.handle.mill.ground.time.now().after(wait);
+            self.read_for(max, until)
+        }
+
+        fn read_for(&self, max: u32, until: Moment) -> Result<Entries> {
+            let mill = &self.handle.mill;
+            let first = self.try_read(max)?;
+            if !first.is_empty() || !self.tour.lock().may_wait() {
+                return Ok(first);
+            }
+            mill.follow(until, || self.tour.lock().read(mill, max)).map(Entries::new)
+        }
+    };
+}
+
+impl Reader {
+    pub(crate) fn new(handle: Arc<Handle>, starts: Vec<u64>) -> Self {
+        let tour = Mutex::new(Tour::new(&starts, Span::Onward));
+        Self { handle, starts, tour }
+    }
+
+    /// Ends before what is appended from now on: reads give an empty batch there and never wait.
+    #[must_use]
+    pub fn until_now(self) -> Self {
+        let ends = self.handle.mill.ground.ends();
+        self.with(Span::Until(ends))
+    }
+
+    /// Ends before this entry in its own partition, and before what is appended from now on in the
+    /// others.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPartition`].
+    pub fn until(self, end: EntryId) -> Result<Self> {
+        let mut ends = self.handle.mill.ground.ends();
+        let partitions = u32::try_from(ends.len()).expect("bounded by PARTITIONS_MAX");
+        let Some(slot) = ends.get_mut(end.partition() as usize) else {
+            return Err(Error::NoSuchPartition { partition: end.partition(), partitions });
+        };
+        *slot = end.offset().min(*slot);
+        Ok(self.with(Span::Until(ends)))
+    }
+
+    /// Goes from the last entry there is now (or the one before [`until`](Self::until)) back to
+    /// the start, and ends there.
+    #[must_use]
+    pub fn backward(self) -> Self {
+        let ends = match self.tour.lock().span() {
+            Span::Until(ends) | Span::Backward(ends) => ends.clone(),
+            Span::Onward => self.handle.mill.ground.ends(),
+        };
+        self.with(Span::Backward(ends))
+    }
+
+    fn with(self, span: Span) -> Self {
+        let tour = Mutex::new(Tour::new(&self.starts, span));
+        Self { tour, ..self }
+    }
+
+    verbs!();
+}
+
+impl Subscription {
+    pub(crate) fn new(handle: Arc<Handle>, tour: Tour) -> Self {
+        Self { handle, tour: Mutex::new(tour) }
+    }
+
+    verbs!();
+}
+
+/// Refuses a read of nothing.
+pub(crate) fn at_least_one(max: u32) -> Result<()> {
+    if max == 0 { Err(Error::TooSmall { what: "the maximum of a read", min: "1" }) } else { Ok(()) }
+}
+
+/// What a read of a [`Reader`] or [`Subscription`] returns. By value it yields [`Entry`], by
+/// reference [`View`], which costs nothing.
+#[derive(Clone)]
+pub struct Entries {
+    parcel: Arc<Parcel>,
+}
+
+impl Entries {
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Self { parcel: Arc::new(parcel) }
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.parcel.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Looks at each entry.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = View<'_>> {
+        (0..self.len()).map(|index| View { parcel: &self.parcel, index })
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl IntoIterator for Entries {
+    type Item = Entry;
+    type IntoIter = EntriesIter;
+
+    fn into_iter(self) -> EntriesIter {
+        EntriesIter { next: 0, end: self.len(), parcel: self.parcel }
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = View<'a>;
+    type IntoIter = ViewIter<'a>;
+
+    fn into_iter(self) -> ViewIter<'a> {
+        ViewIter { parcel: &self.parcel, next: 0, end: self.len() }
+    }
+}
+
+/// Yields the entries of a read.
+#[derive(Debug)]
+pub struct EntriesIter {
+    parcel: Arc<Parcel>,
+    next: usize,
+    end: usize,
+}
+
+impl Iterator for EntriesIter {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let index = (self.next < self.end).then_some(self.next)?;
+        self.next += 1;
+        Some(Entry { parcel: Arc::clone(&self.parcel), index })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.next, Some(self.end - self.next))
+    }
+}
+
+impl ExactSizeIterator for EntriesIter {}
+
+/// Yields views of the entries of a read.
+#[derive(Debug)]
+pub struct ViewIter<'a> {
+    parcel: &'a Parcel,
+    next: usize,
+    end: usize,
+}
+
+impl<'a> Iterator for ViewIter<'a> {
+    type Item = View<'a>;
+
+    fn next(&mut self) -> Option<View<'a>> {
+        let index = (self.next < self.end).then_some(self.next)?;
+        self.next += 1;
+        Some(View { parcel: self.parcel, index })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.next, Some(self.end - self.next))
+    }
+}
+
+impl ExactSizeIterator for ViewIter<'_> {}
+
+/// One entry of a read, looked at where it lies.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub(crate) parcel: &'a Parcel,
+    pub(crate) index: usize,
+}
+
+impl View<'_> {
+    accessors!();
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("id", &self.id().to_string()).finish_non_exhaustive()
+    }
+}

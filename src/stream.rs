@@ -1,0 +1,352 @@
+//! [`Stream`]: appending, and the way to everything else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::{Handle, Mill, Span, Tour};
+use crate::entry::{Entry, NewEntry};
+use crate::error::Result;
+use crate::group::GroupOptions;
+use crate::id::EntryId;
+use crate::options::StreamOptions;
+use crate::reader::{Reader, Subscription};
+use crate::start::Start;
+
+/// A durable stream: one directory, or one block of memory, of 1 to N partitions and any number
+/// of groups.
+///
+/// A cheap clone; all clones are the same stream, and any thread may use any of them. Only one
+/// `Stream` of a directory is open at a time, in this process or another. When the last handle
+/// goes (streams, groups, consumers, readers, subscriptions), the stream is flushed and closed.
+///
+/// ```
+/// use millstream::{Start, Stream};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("orders");
+/// let stream = Stream::open(&path)?;
+/// let id = stream.append("order 1001")?;
+/// assert_eq!(stream.get(id)?.expect("it was just appended").payload(), b"order 1001");
+///
+/// let billing = stream.group("billing").open(Start::Earliest)?;
+/// let worker = billing.join("worker-1")?;
+/// for delivery in worker.try_read(100)? {
+///     delivery.ack()?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Stream {
+    pub(crate) fn new(mill: Arc<Mill>) -> Self {
+        Self { handle: Arc::new(Handle { mill }) }
+    }
+
+    fn mill(&self) -> &Mill {
+        &self.handle.mill
+    }
+
+    /// Opens the stream in a directory with the options it has, or makes it with the default ones
+    /// if there is none. The same as `Stream::options().open(path)`.
+    ///
+    /// # Errors
+    /// See [`StreamOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Options to open a stream with.
+    pub fn options() -> StreamOptions {
+        StreamOptions::default()
+    }
+
+    /// Appends one entry and gives its id. When this returns, the entry is as safe as the stream's
+    /// [`Durability`](crate::Durability) says.
+    ///
+    /// An entry with a key goes to the partition that its key chooses; one without goes to the
+    /// partitions in turn.
+    ///
+    /// # Errors
+    /// [`Error::EntryTooLarge`], [`Error::InvalidName`] (a bad subject, key or header),
+    /// [`Error::DiskFull`]: nothing was appended. [`Error::Poisoned`], [`Error::Closed`],
+    /// [`Error::Forked`], [`Error::Io`].
+    ///
+    /// [`Error::EntryTooLarge`]: crate::Error::EntryTooLarge
+    /// [`Error::InvalidName`]: crate::Error::InvalidName
+    /// [`Error::DiskFull`]: crate::Error::DiskFull
+    /// [`Error::Poisoned`]: crate::Error::Poisoned
+    /// [`Error::Closed`]: crate::Error::Closed
+    /// [`Error::Forked`]: crate::Error::Forked
+    /// [`Error::Io`]: crate::Error::Io
+    pub fn append<'a>(&self, entry: impl Into<NewEntry<'a>>) -> Result<EntryId> {
+        self.mill().append(&entry.into())
+    }
+
+    /// Appends entries as a whole: they become visible together and survive a crash together, or
+    /// not at all. All go to one partition: the one that the keys among them choose, else the
+    /// next in turn. An empty batch does nothing.
+    ///
+    /// ```
+    /// # let stream = millstream::Stream::options().in_memory()?;
+    /// let ids = stream.append_batch(["a", "b", "c"])?;
+    /// assert_eq!(ids.len(), 3);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BatchSpansPartitions`](crate::Error::BatchSpansPartitions) if keys choose different
+    /// partitions, [`Error::BatchTooLarge`](crate::Error::BatchTooLarge) over 16 MiB or most of a
+    /// segment, and those of [`append`](Self::append). Nothing was appended.
+    pub fn append_batch<'a, E: Into<NewEntry<'a>>>(
+        &self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<Ids> {
+        self.mill().append_batch(entries.into_iter().map(Into::into))
+    }
+
+    /// Appends entries one by one, each to its own partition, with one flush at the end. Promises
+    /// nothing across entries: if one fails, those before it are appended.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    pub fn append_each<'a, E: Into<NewEntry<'a>>>(
+        &self,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<Vec<EntryId>> {
+        self.mill().append_each(entries.into_iter().map(Into::into))
+    }
+
+    /// Makes everything that was done so far durable, whatever the stream's durability: entries
+    /// first, then what was done with them.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`](crate::Error::Poisoned) if a flush fails, now or before: what is on disk
+    /// is unknown then, and only opening the stream again finds out.
+    pub fn sync(&self) -> Result<()> {
+        self.mill().sync()
+    }
+
+    /// Does everything that is due by now: flushes under
+    /// [`Durability::Every`](crate::Durability::Every), ends leases and sessions. Says how long
+    /// until it is worth calling again; `None` if nothing is going to be due by time alone.
+    ///
+    /// A stream that is used does all of this by itself; this is for one that nobody calls.
+    ///
+    /// # Errors
+    /// Those of [`sync`](Self::sync), and [`Error::DiskFull`](crate::Error::DiskFull).
+    pub fn maintain(&self) -> Result<Option<Duration>> {
+        self.mill().maintain()
+    }
+
+    /// How long until something is due by time: a flush, the end of a lease or session, an entry
+    /// that waits to be tried again.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.mill().next_deadline()
+    }
+
+    /// The entry of that id; `None` if the partition does not hold it (yet, or any more).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPartition`](crate::Error::NoSuchPartition),
+    /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Closed`](crate::Error::Closed).
+    pub fn get(&self, id: EntryId) -> Result<Option<Entry>> {
+        let parcel = self.mill().get(id)?;
+        Ok(parcel.map(|parcel| Entry { parcel: Arc::new(parcel), index: 0 }))
+    }
+
+    /// A reader of all partitions, from `start` to the end and on with what is appended. Make it
+    /// end with [`Reader::until`], or go back with [`Reader::backward`].
+    ///
+    /// # Errors
+    /// [`Error::StartBeyondEnd`](crate::Error::StartBeyondEnd),
+    /// [`Error::NoSuchPartition`](crate::Error::NoSuchPartition),
+    /// [`Error::Closed`](crate::Error::Closed).
+    #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
+    pub fn reader(&self, start: Start) -> Result<Reader> {
+        let ground = &self.mill().ground;
+        ground.check_open()?;
+        let starts = start.resolve(ground)?;
+        Ok(Reader::new(Arc::clone(&self.handle), starts))
+    }
+
+    /// Subscribes to what is appended from now on: every subscription gets every entry, nothing is
+    /// stored and nothing has to be acked.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn subscribe(&self) -> Result<Subscription> {
+        let ground = &self.mill().ground;
+        ground.check_open()?;
+        let tour = Tour::new(&ground.ends(), Span::Onward);
+        Ok(Subscription::new(Arc::clone(&self.handle), tour))
+    }
+
+    /// Options to open a group with.
+    pub fn group(&self, name: &str) -> GroupOptions {
+        GroupOptions::new(self.clone(), name)
+    }
+
+    /// The names of the groups, in order.
+    pub fn groups(&self) -> Vec<String> {
+        self.mill().desks.read().keys().cloned().collect()
+    }
+
+    /// How many partitions there are.
+    pub fn partitions(&self) -> u32 {
+        u32::try_from(self.mill().ground.logs.len()).expect("bounded by PARTITIONS_MAX")
+    }
+
+    /// What is in the stream.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn info(&self) -> Result<StreamInfo> {
+        let mill = self.mill();
+        mill.ground.check_open()?;
+        let partitions = mill.ground.logs.iter().map(|log| PartitionInfo {
+            start: log.start(),
+            end: log.visible(),
+            durable_end: log.durable(),
+            segments: log.segment_count(),
+            bytes: log.bytes(),
+        });
+        Ok(StreamInfo { partitions: partitions.collect(), groups: self.groups() })
+    }
+
+    /// What opening the stream had to repair: empty after a clean end.
+    pub fn recovery(&self) -> &Recovery {
+        &self.mill().recovery
+    }
+
+    /// Reads every frame of every partition from the disk and compares it with its checksum.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) for the first one that does not match,
+    /// [`Error::Io`](crate::Error::Io) if the disk cannot be read.
+    pub fn verify(&self) -> Result<()> {
+        let ground = &self.mill().ground;
+        ground.check_open()?;
+        ground.logs.iter().try_for_each(crate::log::Log::verify)
+    }
+
+    /// Closes the stream for every handle: blocked reads end with
+    /// [`Error::Closed`](crate::Error::Closed), everything is flushed, and the directory can be
+    /// opened again when this returns. Closing twice is no error.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`](crate::Error::Poisoned) if the last flush fails. The stream is closed
+    /// all the same.
+    #[expect(clippy::needless_pass_by_value, reason = "closing ends the handle")]
+    pub fn close(self) -> Result<()> {
+        self.mill().close()
+    }
+}
+
+/// The ids of a batch: consecutive offsets of one partition. An iterator over them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    partition: u32,
+    first: u64,
+    end: u64,
+}
+
+impl Ids {
+    pub(crate) fn new(partition: u32, first: u64, end: u64) -> Self {
+        Self { partition, first, end }
+    }
+
+    /// The id of the first entry that is left; `None` if there is none.
+    pub fn first(&self) -> Option<EntryId> {
+        (self.first < self.end).then(|| EntryId::new(self.partition, self.first))
+    }
+
+    /// The id of the last entry; `None` if there is none.
+    pub fn last(&self) -> Option<EntryId> {
+        (self.first < self.end).then(|| EntryId::new(self.partition, self.end - 1))
+    }
+}
+
+impl Iterator for Ids {
+    type Item = EntryId;
+
+    fn next(&mut self) -> Option<EntryId> {
+        let id = self.first()?;
+        self.first += 1;
+        Some(id)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Ids {}
+
+/// What is in a stream.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct StreamInfo {
+    /// One for each partition, in order.
+    pub partitions: Vec<PartitionInfo>,
+    /// The names of the groups.
+    pub groups: Vec<String>,
+}
+
+impl StreamInfo {
+    /// How many entries are stored.
+    pub fn entries(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.end - partition.start).sum()
+    }
+}
+
+/// What is in a partition.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PartitionInfo {
+    /// The first offset that is stored.
+    pub start: u64,
+    /// The offset that the next entry gets.
+    pub end: u64,
+    /// Everything below this offset is synced.
+    pub durable_end: u64,
+    /// How many segment files there are.
+    pub segments: usize,
+    /// How many bytes their frames take.
+    pub bytes: u64,
+}
+
+/// What opening a stream had to repair.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The partitions that were not closed the last time.
+    pub partitions: Vec<PartitionRecovery>,
+}
+
+impl Recovery {
+    /// Whether every partition was closed.
+    pub fn is_clean(&self) -> bool {
+        self.partitions.is_empty()
+    }
+}
+
+/// What opening a partition had to repair.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PartitionRecovery {
+    /// Which one.
+    pub partition: u32,
+    /// The offset that the next entry gets.
+    pub end: u64,
+    /// How many bytes of a torn tail were cut: they were never synced.
+    pub torn_bytes: u64,
+    /// How many later segments went with it.
+    pub dropped_segments: usize,
+}

@@ -1,0 +1,3 @@
+//! The promises of the public surface, one module for each.
+
+mod main_job;
