@@ -128,11 +128,11 @@ impl Desk {
         self.check_write()?;
         let mut state = self.state.lock();
         let now = now_of(&self.ground.time);
-        self.take_returned(&mut state, now)?;
+        self.take_returned(&mut state)?;
         loop {
             let State { ledger, events, .. } = &mut *state;
             let more = ledger.expire(now, events);
-            self.commit(&mut state, now)?;
+            self.commit(&mut state)?;
             if !more {
                 return Ok((state, now));
             }
@@ -140,12 +140,12 @@ impl Desk {
     }
 
     /// Journals the events that were decided on, and applies them; or does neither.
-    pub(super) fn commit(&self, state: &mut State, now: Now) -> Result<()> {
+    pub(super) fn commit(&self, state: &mut State) -> Result<()> {
         let State { ledger, journal, events, .. } = state;
         if events.is_empty() {
             return Ok(());
         }
-        let recorded = journal.record(&self.journal, ledger, events, now);
+        let recorded = journal.record(&self.journal, ledger, events, &self.ground.time);
         if recorded.is_ok() {
             self.ground.note_write();
             events.iter().for_each(|event| ledger.apply(event));
@@ -154,15 +154,22 @@ impl Desk {
         recorded
     }
 
-    fn take_returned(&self, state: &mut State, now: Now) -> Result<()> {
-        let returned = std::mem::take(&mut *self.returned.lock());
+    fn take_returned(&self, state: &mut State) -> Result<()> {
+        let returned = {
+            let mut returned = self.returned.lock();
+            if returned.taken.is_empty() && returned.untaken.is_empty() {
+                return Ok(());
+            }
+            std::mem::take(&mut *returned)
+        };
+        let now = now_of(&self.ground.time);
         for (claims, taken) in [(&returned.taken, true), (&returned.untaken, false)] {
             if claims.is_empty() {
                 continue;
             }
             let State { ledger, events, .. } = &mut *state;
             ledger.hand_back(now, claims, taken, events);
-            if let Err(error) = self.commit(state, now) {
+            if let Err(error) = self.commit(state) {
                 // They stay on the list for the next call; what was settled before is void then.
                 let mut list = self.returned.lock();
                 list.taken.extend(&returned.taken);
@@ -200,11 +207,11 @@ impl Desk {
     }
 
     /// Gives the lock back and does what must not be done under it.
-    pub(super) fn finish(&self, mut state: MutexGuard<'_, State>, now: Now) -> Result<()> {
+    pub(super) fn finish(&self, mut state: MutexGuard<'_, State>) -> Result<()> {
         let rolled = state.journal.take_rolled();
         drop(state);
         let Some(spare_bytes) = rolled else { return Ok(()) };
-        match journal::tidy_up(&self.journal, spare_bytes, now.wall) {
+        match journal::tidy_up(&self.journal, spare_bytes, &self.ground.time) {
             Err(error) if error.is_disk_full() => {
                 // What was asked for is done; reads are refused until there is a spare again.
                 self.low.store(true, Ordering::Relaxed);
@@ -241,6 +248,7 @@ impl Desk {
         self.check_write()?;
         let mut outcome = Outcome::default();
         let mut state = self.state.lock();
+        self.take_returned(&mut state)?;
         // An ack reads no clock: whether time ended the lease makes no difference to it.
         let now = match verb {
             Verb::Ack => Now { at: Moment::ZERO, wall: 0 },
@@ -254,14 +262,14 @@ impl Desk {
             Verb::Release => ledger.release(now.at, claims, events, refused),
             Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
         }
-        self.commit(&mut state, now)?;
+        self.commit(&mut state)?;
         if let Some(member) = member {
             state.ledger.touch_untimed(member);
         }
         if !self.waiters.is_empty() {
             self.stir(&state, now_of(&self.ground.time));
         }
-        self.finish(state, now)?;
+        self.finish(state)?;
         if matches!(verb, Verb::Ack | Verb::Nack(Again::Never)) {
             self.promise()?;
         }
@@ -300,9 +308,9 @@ impl Desk {
         if decided.is_err() {
             events.clear();
         }
-        self.commit(&mut state, now)?;
+        self.commit(&mut state)?;
         self.stir(&state, now);
-        self.finish(state, now)?;
+        self.finish(state)?;
         decided
     }
 
@@ -312,7 +320,7 @@ impl Desk {
         if self.ground.latch.check().is_ok() {
             let (mut state, now) = self.enter()?;
             let seen = see(&mut state.ledger, now);
-            self.finish(state, now)?;
+            self.finish(state)?;
             return Ok(seen);
         }
         let mut state = self.state.lock();
@@ -337,7 +345,7 @@ impl Desk {
         let State { ledger, events, .. } = &mut *state;
         if ledger.leave(now.at, member, events).is_ok() {
             // What cannot be written now, the next opening does by itself.
-            let _ = self.commit(&mut state, now);
+            let _ = self.commit(&mut state);
             self.stir(&state, now);
         }
     }
@@ -362,7 +370,7 @@ impl Desk {
     pub(crate) fn heartbeat(&self, member: MemberId) -> Result<()> {
         let (mut state, now) = self.enter()?;
         let alive = state.ledger.touch(now.at, member);
-        self.finish(state, now)?;
+        self.finish(state)?;
         alive
     }
 
@@ -388,7 +396,7 @@ impl Desk {
     pub(crate) fn maintain(&self) -> Result<()> {
         let (state, now) = self.enter()?;
         self.stir(&state, now);
-        self.finish(state, now)
+        self.finish(state)
     }
 
     /// When something is due next.
@@ -404,10 +412,9 @@ impl Desk {
     /// Closes the journal. What dropped handles left is not lost by that: opening ends all leases.
     pub(crate) fn close(&self) -> Result<()> {
         let mut state = self.state.lock();
-        let now = now_of(&self.ground.time);
         if self.ground.latch.check().is_ok() {
-            // Counts the attempts that failed; what cannot be written is counted all the same.
-            let _ = self.take_returned(&mut state, now);
+            // What cannot be written counts all the same: those leases end with the process.
+            let _ = self.take_returned(&mut state);
         }
         self.journal.close()
     }

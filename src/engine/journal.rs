@@ -71,8 +71,8 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     events.iter().for_each(|event| ledger.apply(event));
     if unclean || cut {
         // Before any append: a new entry must never inherit what was said of a lost one.
-        journal.record(&log, &ledger, &[], now)?;
-        journal.tidy_up(&log, now)?;
+        journal.record(&log, &ledger, &[], time)?;
+        journal.tidy_up(&log, time)?;
         log.flush_all()?;
     }
     Ok(Opened { log, ledger, journal })
@@ -133,7 +133,7 @@ impl Journal {
         log: &Log,
         ledger: &Ledger,
         events: &[Event],
-        now: Now,
+        time: &Time,
     ) -> Result<()> {
         self.record.clear();
         self.record.extend_from_slice(&self.backlog);
@@ -145,10 +145,11 @@ impl Journal {
             // The snapshot shows what the backlog led to.
             self.record.clear();
             encode(events, &mut self.record);
-            self.roll(log, ledger, now)?;
+            self.roll(log, ledger, now_of(time))?;
         }
         if !self.record.is_empty() {
-            log.append_one(&Piece::record(&self.record), now.wall)?;
+            // Records carry no time of their own: an ack reads no clock.
+            log.append_one(&Piece::record(&self.record), 0)?;
         }
         self.backlog.clear();
         Ok(())
@@ -159,7 +160,8 @@ impl Journal {
         ledger.encode_snapshot(now, &mut snapshot);
         self.draft.clear();
         for piece in snapshot.chunks(SNAPSHOT_FRAME_BYTES) {
-            self.draft.push_frame(Kind::Snapshot, 0, piece);
+            // Each takes an offset, so that flushing up to the log's end carries it.
+            self.draft.push_frame(Kind::Snapshot, 1, piece);
         }
         let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
         let record_bytes = Piece::record(&self.record).frame_bytes();
@@ -175,9 +177,9 @@ impl Journal {
         std::mem::take(&mut self.rolled).then_some(self.spare_bytes)
     }
 
-    fn tidy_up(&mut self, log: &Log, now: Now) -> Result<()> {
+    fn tidy_up(&mut self, log: &Log, time: &Time) -> Result<()> {
         match self.take_rolled() {
-            Some(spare_bytes) => tidy_up(log, spare_bytes, now.wall),
+            Some(spare_bytes) => tidy_up(log, spare_bytes, time),
             None => Ok(()),
         }
     }
@@ -185,8 +187,8 @@ impl Journal {
 
 /// Makes the newest segment durable, removes the ones before it, and makes the next one ahead of
 /// its use. Flushes, so it is called without the group's lock.
-pub(super) fn tidy_up(log: &Log, spare_bytes: u64, wall: u64) -> Result<()> {
+pub(super) fn tidy_up(log: &Log, spare_bytes: u64, time: &Time) -> Result<()> {
     log.flush_all()?;
     log.keep_newest()?;
-    log.prepare_spare(spare_bytes, wall)
+    log.prepare_spare(spare_bytes, time.wall_micros())
 }

@@ -48,9 +48,9 @@ impl Desk {
         if matches!(answer, Ok(Answer::Lent(_))) {
             self.stir(&state, now);
             // The entries are the caller's already; a failed flush is told by the next call.
-            let _ = self.finish(state, now);
+            let _ = self.finish(state);
         } else {
-            self.finish(state, now)?;
+            self.finish(state)?;
         }
         answer
     }
@@ -123,7 +123,7 @@ impl Desk {
         let lease = want.lease.unwrap_or(state.ledger.policy().lease);
         let State { ledger, runs, events, .. } = &mut *state;
         let number = ledger.hand_out(now.at, post.member, lease, runs, events)?;
-        self.commit(state, now)?;
+        self.commit(state)?;
         basket.parcel.lend(Loan {
             lease: number,
             incarnation: self.incarnation,
@@ -192,9 +192,9 @@ impl Desk {
 
     /// Keeps a member alive as long as one of its reads is blocked.
     fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
-        let (mut state, now) = self.enter()?;
+        let (mut state, _) = self.enter()?;
         let blocked = state.ledger.block(member);
-        self.finish(state, now)?;
+        self.finish(state)?;
         blocked.map(|()| Alive { desk: self, member })
     }
 }

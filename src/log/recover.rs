@@ -262,7 +262,11 @@ impl Log {
                 sequence: here.head.sequence,
                 base,
                 salt: here.head.salt,
-                capacity: here.head.capacity.clamp(FRAMES_AT, u64::from(u32::MAX)),
+                capacity: here
+                    .head
+                    .capacity
+                    .min(self.settings.segment_bytes)
+                    .max(here.region.len()),
                 time_before: opening.time_max,
                 slot: here.slot + 1,
             };
