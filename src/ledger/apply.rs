@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use super::book::{Ledger, Parked};
 use super::entries::Next;
-use super::event::{Event, Last, Run, Settle, Wait};
+use super::event::{Event, Last, Reopening, Run, Settle, Wait};
 use super::hold::{BEFORE, Hold};
 use super::member::Member;
 use super::policy::Exhausted;
 use super::settle::Void;
-use super::window::{Group, State, Tag};
+use super::window::{Group, State};
 use crate::clock::Moment;
 use crate::error::Gone;
 use crate::id::EntryId;
@@ -58,10 +58,7 @@ impl Ledger {
                 self.apply_skipped(*partition, *first, *end);
             }
             Event::Grown { starts } => self.entries.grow(starts),
-            Event::Reopened { ends, unclean, next_lease, due, last } => {
-                self.apply_reopened(ends, *unclean, *due, *last);
-                (self.first_lease, self.next_lease) = (*next_lease, *next_lease);
-            }
+            Event::Reopened(reopening) => self.apply_reopened(reopening),
         }
     }
 
@@ -160,8 +157,10 @@ impl Ledger {
         }
     }
 
-    fn apply_reopened(&mut self, ends: &[u64], unclean: bool, due: Moment, last: Last) {
-        for (partition, end) in (0..).zip(ends) {
+    fn apply_reopened(&mut self, reopening: &Reopening) {
+        let Reopening { unclean, due, last, .. } = *reopening;
+        self.totals = reopening.totals;
+        for (partition, end) in (0..).zip(&reopening.ends) {
             self.entries.cut(partition, *end);
             self.unpark(partition, *end, u64::MAX);
             let span = self.entries.window(partition).map_or(0..0, |w| w.floor..w.cursor);
@@ -172,10 +171,16 @@ impl Ledger {
                     State::Suspect => (State::Suspect, held.time),
                     _ => (State::Withdrawn, held.time),
                 };
-                Some((state, Hold { lease: BEFORE, time, slot: Void::Reset.slot() }))
+                // Of what was redriven, every token was void before.
+                let redriven =
+                    group.tag.state() == State::Withdrawn && held.slot == Void::Settled.slot();
+                let why = if redriven { Void::Settled } else { Void::Reset };
+                Some((state, Hold { lease: BEFORE, time, slot: why.slot() }))
             });
         }
         self.members.clear();
+        self.first_lease = reopening.next_lease;
+        self.next_lease = reopening.next_lease;
         self.cut = false;
     }
 
@@ -191,10 +196,10 @@ impl Ledger {
         let (parked, totals) = (&mut self.parked, &mut self.totals);
         self.entries.change(partition, span, |group, held| {
             let held = held?;
-            let (state, hold) = out(group, held)?;
+            let (state, next) = out(group, held)?;
             let (was, attempts) = (group.tag.state(), group.tag.attempts());
             if was != State::Leased || attempts < last.attempt {
-                return Some(Next { tag: Tag::new(state, attempts), hold: Some(hold) });
+                return Some(Next::held(state, attempts, next));
             }
             match last.then {
                 Exhausted::Discard => add(&mut totals.discarded, group.count),

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::entries::Entries;
-use super::event::MemberId;
+use super::event::{MemberId, Totals};
 use super::hold::{BEFORE, Hold};
 use super::member::Members;
 use super::policy::Policy;
@@ -33,15 +33,6 @@ pub(super) struct Parked {
     pub(super) attempts: u16,
     /// Its last lease.
     pub(super) lease: u64,
-}
-
-/// What was done since the group was created.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) acked: u64,
-    pub(super) discarded: u64,
-    pub(super) lost: u64,
-    pub(super) redelivered: u64,
 }
 
 /// The ledger.
@@ -223,9 +214,10 @@ impl Ledger {
         let member = if leased { self.members.in_slot(hold.slot) } else { None };
         PendingEntry {
             id: EntryId::new(partition, group.first),
-            standing: match leased {
-                true => Standing::Leased(hold.time),
-                false => Standing::Waiting(hold.time),
+            standing: if leased {
+                Standing::Leased(hold.time)
+            } else {
+                Standing::Waiting(hold.time)
             },
             member: member.map(|member| &*member.name),
             attempts: group.tag.attempts(),

@@ -20,15 +20,16 @@
 //! | 12 | parked, now discarded | run |
 //! | 13 | skipped as lost | partition, first offset, count |
 //! | 14 | partitions added | how many, start of each |
-//! | 15 | reopened | unclean (u8: 0, 1), next lease number, last, how many, end of each |
+//! | 15 | reopened | unclean (u8: 0, 1), next lease number, totals, last, how many, end of each |
 //!
+//! Totals are the numbers of entries acked, discarded, lost and redelivered since the group exists;
 //! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
 //! The wall is left out where the delay is 0. Tag 0 is never used.
 //!
 //! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
 //! opening is going to end it, and a decoded delay is what is left of it.
 
-use super::event::{Event, Last, Run, Settle, Wait};
+use super::event::{Event, Last, Reopening, Run, Settle, Totals, Wait};
 use super::policy::Exhausted;
 use super::replay::{Inconsistent, ensure};
 use super::times::{NEVER, Now};
@@ -99,12 +100,9 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             out.push(14);
             put_list(out, starts);
         }
-        Event::Reopened { ends, unclean, next_lease, last, .. } => {
+        Event::Reopened(reopening) => {
             out.push(15);
-            out.push(u8::from(*unclean));
-            put(out, *next_lease);
-            put_last(out, *last);
-            put_list(out, ends);
+            put_reopening(out, reopening);
         }
     }
 }
@@ -156,18 +154,47 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             Event::Skipped { partition, first, end }
         }
         14 => Event::Grown { starts: read_list(reader)? },
-        15 => Event::Reopened {
-            unclean: match reader.byte()? {
-                0 => false,
-                1 => true,
-                _ => return Err(Inconsistent("neither clean nor unclean")),
-            },
-            next_lease: reader.number()?,
-            last: read_last(reader)?,
-            ends: read_list(reader)?,
-            due: now.at,
-        },
+        15 => Event::Reopened(Box::new(read_reopening(reader, now)?)),
         _ => return Err(Inconsistent("no such event")),
+    })
+}
+
+fn put_reopening(out: &mut Vec<u8>, reopening: &Reopening) {
+    out.push(u8::from(reopening.unclean));
+    put(out, reopening.next_lease);
+    put_totals(out, reopening.totals);
+    put_last(out, reopening.last);
+    put_list(out, &reopening.ends);
+}
+
+fn read_reopening(reader: &mut Reader<'_>, now: Now) -> Result<Reopening, Inconsistent> {
+    Ok(Reopening {
+        unclean: match reader.byte()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Inconsistent("neither clean nor unclean")),
+        },
+        next_lease: reader.number()?,
+        totals: read_totals(reader)?,
+        last: read_last(reader)?,
+        ends: read_list(reader)?,
+        due: now.at,
+    })
+}
+
+pub(super) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
+    let Totals { acked, discarded, lost, redelivered } = totals;
+    for total in [acked, discarded, lost, redelivered] {
+        put(out, total);
+    }
+}
+
+pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsistent> {
+    Ok(Totals {
+        acked: reader.number()?,
+        discarded: reader.number()?,
+        lost: reader.number()?,
+        redelivered: reader.number()?,
     })
 }
 
@@ -223,7 +250,9 @@ fn read_last(reader: &mut Reader<'_>) -> Result<Last, Inconsistent> {
 
 fn put_list(out: &mut Vec<u8>, numbers: &[u64]) {
     put(out, numbers.len() as u64);
-    numbers.iter().for_each(|number| put(out, *number));
+    for number in numbers {
+        put(out, *number);
+    }
 }
 
 fn read_list(reader: &mut Reader<'_>) -> Result<Box<[u64]>, Inconsistent> {

@@ -207,9 +207,9 @@ impl Index {
         chunk.settled = chunk.settled + settled(new) - settled(old);
         chunk.leased = chunk.leased + leased(new) - leased(old);
         // The new hold is taken first: the last hold of a busy group is not given back in between.
-        let mut hold = NONE;
+        let mut shared = NONE;
         if let Some(to) = next.hold {
-            hold = self.holds.obtain(to, group.count);
+            shared = self.holds.obtain(to, group.count);
             self.count(new, to.slot, group.count);
         }
         if let Some(from) = held {
@@ -224,7 +224,7 @@ impl Index {
             Some(to) if to.time < chunk.earliest => self.bound(place, chunk, to.time),
             _ => {}
         }
-        chunk.fill(group, next.tag, hold);
+        chunk.fill(group, next.tag, shared);
     }
 
     fn bound(&mut self, (partition, number): (u32, u64), chunk: &mut Chunk, earliest: Moment) {

@@ -111,6 +111,28 @@ pub(crate) struct Last {
     pub(crate) then: Exhausted,
 }
 
+/// What was done since the group was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) acked: u64,
+    pub(crate) discarded: u64,
+    pub(crate) lost: u64,
+    pub(crate) redelivered: u64,
+}
+
+/// What a group is left with when its directory is opened again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reopening {
+    /// Where the logs ended: what was handed out beyond is forgotten.
+    pub(crate) ends: Box<[u64]>,
+    pub(crate) unclean: bool,
+    pub(crate) next_lease: u64,
+    /// Said again, because a later replay may count what a log had lost by then.
+    pub(crate) totals: Totals,
+    pub(crate) last: Last,
+    pub(crate) due: Moment,
+}
+
 /// One thing that happened to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -136,8 +158,8 @@ pub(crate) enum Event {
     Skipped { partition: u32, first: u64, end: u64 },
     /// Partitions were added, to be read from these offsets.
     Grown { starts: Box<[u64]> },
-    /// The directory was opened again, and the logs ended there.
-    Reopened { ends: Box<[u64]>, unclean: bool, next_lease: u64, due: Moment, last: Last },
+    /// The directory was opened again.
+    Reopened(Box<Reopening>),
 }
 
 impl Event {

@@ -132,7 +132,8 @@ impl Holds {
     fn vacant(&mut self) -> u32 {
         if self.free != NONE {
             let index = self.free;
-            self.free = (self.packed(index).time_slot & u64::from(u32::MAX)) as u32;
+            let next = u32::try_from(self.packed(index).time_slot);
+            self.free = next.expect("a free hold has an index there");
             return index;
         }
         let index = self.end;
@@ -166,7 +167,10 @@ impl Holds {
 
 impl std::fmt::Debug for Holds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Holds").field("live", &self.live).field("end", &self.end).finish()
+        f.debug_struct("Holds")
+            .field("live", &self.live)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

@@ -117,10 +117,9 @@ impl Members {
 
     /// A sign of life at a time that the next call of [`Members::judge`] will know.
     pub(super) fn touch(&mut self, id: MemberId) {
-        if let Some(member) = self.slots.get_mut(&id.slot).filter(|member| member.join == id.join) {
-            if !std::mem::replace(&mut member.touched, true) {
-                self.touched.push(id);
-            }
+        let member = self.slots.get_mut(&id.slot).filter(|member| member.join == id.join);
+        if member.is_some_and(|member| !std::mem::replace(&mut member.touched, true)) {
+            self.touched.push(id);
         }
     }
 

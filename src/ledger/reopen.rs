@@ -4,7 +4,7 @@
 //! What the log lost, the ledger forgets, so that new entries in its place inherit nothing.
 
 use super::book::Ledger;
-use super::event::Event;
+use super::event::{Event, Reopening};
 use super::hold::LEASES_MAX;
 use crate::clock::Moment;
 use crate::id::EntryId;
@@ -27,14 +27,15 @@ impl Ledger {
         unclean: bool,
         out: &mut Vec<Event>,
     ) {
-        let mut trimmed = false;
+        let mut totals = self.totals;
         for ((partition, window), start) in self.entries.numbered().zip(starts) {
             let first = EntryId::new(partition, 0);
             let parked = self.parked.range(first..EntryId::new(partition, *start)).next();
             let first = parked.map_or(window.floor, |(id, _)| id.offset().min(window.floor));
-            if self.would_lose(partition, first, *start) > 0 {
+            let lost = self.would_lose(partition, first, *start);
+            if lost > 0 {
                 out.push(Event::Skipped { partition, first, end: *start });
-                trimmed = true;
+                totals.lost = totals.lost.saturating_add(lost);
             }
         }
         let ends = (0..).zip(&self.entries.windows).map(|(n, window)| {
@@ -46,13 +47,14 @@ impl Ledger {
         let tokens = self.next_lease > self.first_lease;
         let spent = self.next_lease - self.first_lease > LEASES_MAX / 2;
         let changes = index.leased > 0 || (index.waiting > 0 && tokens) || spent;
-        let lost = self.cut || shorter.contains(&true) || trimmed;
-        if !(changes || lost || unclean || !self.members.names.is_empty()) {
+        let forgets = self.cut || shorter.contains(&true) || totals != self.totals;
+        if !(changes || forgets || unclean || !self.members.names.is_empty()) {
             return;
         }
         let next_lease =
             if unclean { self.next_lease.saturating_add(JUMP) } else { self.next_lease };
-        let ends = ends.into_boxed_slice();
-        out.push(Event::Reopened { ends, unclean, next_lease, due: now, last: self.last() });
+        let (ends, last) = (ends.into_boxed_slice(), self.last());
+        let reopening = Reopening { ends, unclean, next_lease, totals, last, due: now };
+        out.push(Event::Reopened(Box::new(reopening)));
     }
 }

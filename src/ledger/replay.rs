@@ -9,7 +9,7 @@ use super::book::{Ledger, OFFSETS_MAX};
 use super::event::{Event, Run};
 use super::hold::LEASES_MAX;
 use super::member::{MEMBERS_MAX, NAME_BYTES_MAX};
-use super::window::State;
+use super::window::{Group, State};
 use crate::id::EntryId;
 
 /// The most partitions that a stored ledger may have.
@@ -29,9 +29,10 @@ impl Ledger {
     /// Applies a stored event, as far as it speaks of entries below `ends`, the recovered ends of
     /// the logs.
     pub(crate) fn replay(&mut self, mut event: Event, ends: &[u64]) -> Result<(), Inconsistent> {
-        self.cut |= self.clamp(&mut event, ends);
+        let cut = self.clamp(&mut event, ends);
         self.check(&event)?;
         self.apply(&event);
+        self.cut |= cut;
         Ok(())
     }
 
@@ -60,6 +61,11 @@ impl Ledger {
                 }
                 cut
             }
+            // It forgot what was left out, unless the log has lost more since.
+            Event::Reopened(reopening) => {
+                let mut then = (0..).zip(&reopening.ends);
+                self.cut && then.any(|(partition, end)| *end > end_of(partition))
+            }
             _ => false,
         }
     }
@@ -78,11 +84,7 @@ impl Ledger {
                 ensure(self.members.in_slot(*slot).is_some(), "nobody leaves")
             }
             Event::HandedOut { run, lease, slot, .. } => self.check_handed_out(*run, *lease, *slot),
-            Event::Extended { run, .. } => self.check_states(
-                *run,
-                |state| matches!(state, State::Leased | State::Waiting),
-                "what was not leased is extended",
-            ),
+            Event::Extended { run, .. } => self.check_extended(*run),
             Event::Settled { run, .. } | Event::Parked { run } => {
                 self.check_states(*run, State::is_pending, "what is not pending is settled")
             }
@@ -105,9 +107,10 @@ impl Ledger {
                 let in_bounds = starts.iter().all(|start| *start <= OFFSETS_MAX);
                 ensure(in_bounds, "an offset is out of bounds")
             }
-            Event::Reopened { ends, next_lease, .. } => {
-                ensure(ends.len() == self.partitions(), "the ends are not one for each partition")?;
-                ensure(*next_lease >= self.next_lease, "lease numbers went back")
+            Event::Reopened(reopening) => {
+                let ends = reopening.ends.len();
+                ensure(ends == self.partitions(), "the ends are not one for each partition")?;
+                ensure(reopening.next_lease >= self.next_lease, "lease numbers went back")
             }
         }
     }
@@ -138,15 +141,28 @@ impl Ledger {
         self.check_states(run, State::waits, "what is not available is handed out")
     }
 
+    fn check_extended(&self, run: Run) -> Result<(), Inconsistent> {
+        let mut groups = self.groups(run);
+        let good = groups.all(|group| match group.tag.state() {
+            State::Leased => true,
+            State::Waiting => self.still_speaks(self.entries.index.holds.get(group.hold)),
+            _ => false,
+        });
+        ensure(good, "a lease that cannot go on is extended")
+    }
+
     fn check_states(
         &self,
         run: Run,
         good: impl Fn(State) -> bool,
         otherwise: &'static str,
     ) -> Result<(), Inconsistent> {
-        let mut groups = self.entries.window(run.partition).into_iter();
-        let mut groups = groups.by_ref().flat_map(|window| window.groups(run.offsets()));
-        ensure(groups.all(|group| good(group.tag.state())), otherwise)
+        ensure(self.groups(run).all(|group| good(group.tag.state())), otherwise)
+    }
+
+    fn groups(&self, run: Run) -> impl Iterator<Item = Group> {
+        let window = self.entries.window(run.partition);
+        window.into_iter().flat_map(move |window| window.groups(run.offsets()))
     }
 
     fn check_parked(&self, run: Run) -> Result<(), Inconsistent> {

@@ -200,7 +200,7 @@ impl Ledger {
     }
 
     /// Whether the member that had the lease is still the one in its slot.
-    fn still_speaks(&self, hold: Hold) -> bool {
+    pub(super) fn still_speaks(&self, hold: Hold) -> bool {
         let number = self.first_lease + hold.lease.saturating_sub(1);
         let member = self.members.in_slot(hold.slot);
         hold.lease != BEFORE && member.is_some_and(|member| member.since <= number)

@@ -21,7 +21,8 @@
 //! Reading it allocates in proportion to its bytes (a chunk for a run, at most) and to the entries
 //! stored below `ends`; what lies beyond those is left out.
 
-use super::book::{Ledger, OFFSETS_MAX, Parked, Totals};
+use super::book::{Ledger, OFFSETS_MAX, Parked};
+use super::codec::{put_totals, read_totals};
 use super::entries::Next;
 use super::event::Run;
 use super::hold::{BEFORE, Hold, LEASES_MAX};
@@ -65,10 +66,7 @@ impl Ledger {
         for number in [self.first_lease, self.next_lease, self.members.next_join] {
             put(out, number);
         }
-        let Totals { acked, discarded, lost, redelivered } = self.totals;
-        for total in [acked, discarded, lost, redelivered] {
-            put(out, total);
-        }
+        put_totals(out, self.totals);
         put(out, self.members.names.len() as u64);
         for (id, member) in self.members.live() {
             put(out, id.slot);
@@ -152,12 +150,7 @@ impl Ledger {
         let possible = ledger.first_lease > 0 && leases.is_some_and(|n| n <= LEASES_MAX);
         ensure(possible, "lease numbers went back")?;
         ledger.members.next_join = reader.number()?;
-        ledger.totals = Totals {
-            acked: reader.number()?,
-            discarded: reader.number()?,
-            lost: reader.number()?,
-            redelivered: reader.number()?,
-        };
+        ledger.totals = read_totals(&mut reader)?;
         ledger.read_members(&mut reader)?;
         let partitions = reader.count(2)?;
         ensure(partitions <= PARTITIONS_MAX, "too many partitions")?;

@@ -135,7 +135,7 @@ impl Desk {
     }
 
     fn expire(&mut self) -> bool {
-        self.run(|ledger, now, out| ledger.expire(now, out))
+        self.run(Ledger::expire)
     }
 
     /// The pending entries of partition 0, as (offset, attempts, leased).

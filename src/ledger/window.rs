@@ -26,7 +26,8 @@ use super::times::NEVER;
 use crate::clock::Moment;
 
 /// Entries in a chunk.
-pub(super) const CHUNK: u64 = 256;
+pub(super) const CHUNK: u64 = PLACES as u64;
+const PLACES: usize = 256;
 
 /// The most attempts a tag can count; further ones are not counted.
 pub(super) const ATTEMPTS_MAX: u16 = (1 << 13) - 1;
@@ -107,8 +108,8 @@ pub(super) struct Chunk {
     pub(super) earliest: Moment,
     pub(super) leased: u16,
     pub(super) settled: u16,
-    tags: [Tag; CHUNK as usize],
-    holds: [u32; CHUNK as usize],
+    tags: [Tag; PLACES],
+    holds: [u32; PLACES],
 }
 
 /// Which chunk an offset is in.
@@ -123,7 +124,8 @@ fn place(offset: u64) -> usize {
 /// How many at the front are equal. Sixteen at a time, which the compiler turns into one compare.
 fn alike<T: Copy + Eq>(items: &[T], first: T) -> usize {
     let blocks = items.chunks_exact(16);
-    let whole = blocks.take_while(|b| b.iter().fold(true, |all, x| all & (*x == first))).count();
+    let equal = |block: &&[T]| block.iter().filter(|item| **item != first).count() == 0;
+    let whole = blocks.take_while(equal).count();
     let rest = &items[whole * 16..];
     whole * 16 + rest.iter().take_while(|x| **x == first).count()
 }
@@ -132,9 +134,9 @@ impl Chunk {
     /// A chunk in which all below the cursor is settled and the rest fresh.
     fn new(number: u64, cursor: u64) -> Self {
         let settled = cursor.saturating_sub(number * CHUNK).min(CHUNK) as u16;
-        let mut tags = [Tag::FRESH; CHUNK as usize];
+        let mut tags = [Tag::FRESH; PLACES];
         tags[..usize::from(settled)].fill(Tag::SETTLED);
-        Self { earliest: NEVER, leased: 0, settled, tags, holds: [NONE; CHUNK as usize] }
+        Self { earliest: NEVER, leased: 0, settled, tags, holds: [NONE; PLACES] }
     }
 
     /// The group that starts at `at`, as far as `end`, both in this chunk.
