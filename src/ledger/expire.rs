@@ -39,7 +39,8 @@ impl Ledger {
         chunks.sort_unstable();
         let from = out.len();
         for (partition, number) in chunks {
-            // The bound stays as it is until the events are applied: they may not be.
+            // Where nothing ended, the bound was too early. Elsewhere it is true until the events
+            // are applied, and looked at again then.
             if !self.expire_chunk(now, partition, number, from, out) {
                 self.entries.tighten(partition, number);
             }

@@ -55,7 +55,10 @@ impl Ledger {
                 let state = group.tag.state();
                 match state {
                     State::Fresh => assert!(at >= window.cursor, "{at} fresh below the cursor"),
-                    State::Settled => settled += group.count,
+                    State::Settled => {
+                        assert!(group.end() <= window.cursor, "{at} settled before its time");
+                        settled += group.count;
+                    }
                     _ => assert!(at >= window.floor && group.end() <= window.cursor),
                 }
                 assert_eq!(group.hold == NONE, !state.is_pending(), "{group:?}");

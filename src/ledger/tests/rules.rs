@@ -101,6 +101,19 @@ fn unacked_entry_returns_after_its_lease_and_its_backoff() {
 }
 
 #[test]
+fn ended_leases_are_found_again_if_their_events_were_not_journaled() {
+    let mut desk = Desk::plain();
+    let a = desk.join("a");
+    desk.read(a, 10);
+    desk.advance(31);
+    let (mut refused, mut journaled) = (Vec::new(), Vec::new());
+    desk.ledger.expire(desk.now, &mut refused);
+    desk.ledger.expire(desk.now, &mut journaled);
+    assert_eq!(refused.len(), 1, "one event for a run over two chunks");
+    assert_eq!(refused, journaled);
+}
+
+#[test]
 fn late_ack_and_extend_count_until_somebody_else_is_given_the_entry() {
     let mut desk = Desk::plain();
     let (a, b) = (desk.join("a"), desk.join("b"));
@@ -462,6 +475,17 @@ fn what_the_log_lost_is_forgotten() {
     assert_eq!(desk.pending().len(), 500);
     let again = desk.restored(desk.now, &[600, 0]);
     assert_eq!(again.pending(0, 0).count(), 500);
+}
+
+#[test]
+fn what_the_log_lost_is_forgotten_by_a_ledger_with_live_leases() {
+    let mut desk = Desk::plain();
+    let a = desk.join("a");
+    desk.read(a, 600);
+    desk.run(|ledger, now, out| ledger.reopen(now.at, &[0], &[256], false, out));
+    assert_eq!((desk.pending().len(), desk.ledger.cursor(0)), (6, Some(256)));
+    let never = super::super::times::NEVER;
+    assert_eq!(desk.ledger.next_moment(desk.now.at), never);
 }
 
 #[test]
