@@ -3,8 +3,11 @@
 
 mod measure;
 mod model;
+mod ops;
+mod reopening;
 mod rules;
 mod stored;
+mod versus;
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use super::book::Ledger;
 use super::event::{Claim, Event, MemberId, Run};
 use super::policy::{Backoff, Exhausted, Policy};
 use super::times::{Now, later};
-use super::{decode, encode};
+use super::{Again, decode, encode};
 use crate::clock::Moment;
 use crate::error::{Lost, Result};
 use crate::id::EntryId;
@@ -156,4 +159,28 @@ impl Desk {
 /// One entry of a claim.
 fn one(claim: &Claim, offset: u64) -> Claim {
     Claim { run: Run::new(claim.run.partition, offset, 1), lease: claim.lease }
+}
+
+fn nack(desk: &mut Desk, claims: &[Claim], again: Again) -> Vec<(EntryId, Lost)> {
+    let mut lost = Vec::new();
+    desk.run(|ledger, now, out| ledger.nack(now, claims, again, out, &mut lost));
+    lost
+}
+
+fn release(desk: &mut Desk, claims: &[Claim]) -> Vec<(EntryId, Lost)> {
+    let mut lost = Vec::new();
+    desk.run(|ledger, now, out| ledger.release(now.at, claims, out, &mut lost));
+    lost
+}
+
+fn extend(desk: &mut Desk, claims: &[Claim], seconds: u64) -> Vec<(EntryId, Lost)> {
+    let (mut lost, until) = (Vec::new(), later(desk.now.at, seconds * SECOND));
+    desk.run(|ledger, _, out| ledger.extend(claims, until, out, &mut lost));
+    lost
+}
+
+fn reasons(lost: &[(EntryId, Lost)]) -> Vec<Lost> {
+    let mut reasons: Vec<Lost> = lost.iter().map(|(_, why)| *why).collect();
+    reasons.dedup();
+    reasons
 }

@@ -1,0 +1,54 @@
+//! What a random history is made of. Entries are picked by how lately they were handed out.
+
+use proptest::prelude::*;
+
+use super::SECOND;
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Append(u32, u64),
+    Join(usize),
+    Leave(usize),
+    Read { who: usize, max: usize, lease: u64 },
+    Ack(Vec<usize>),
+    AckRun(usize),
+    Nack(Vec<usize>, Option<u64>),
+    Reject(Vec<usize>),
+    Release(Vec<usize>),
+    Extend(Vec<usize>, u64),
+    Touch(usize),
+    Block(usize, bool),
+    Advance(u64),
+    Skip(u32, u64),
+    Redrive(Vec<usize>),
+    Drop(Vec<usize>),
+    Snapshot,
+    Reopen { unclean: bool, cut: u64 },
+}
+
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    let picks = || prop::collection::vec(0..80_usize, 1..12);
+    let lease = prop_oneof![3 => Just(30 * SECOND), 1 => 1..100 * SECOND];
+    prop_oneof![
+        3 => (0..3_u32, 1..40_u64).prop_map(|(p, n)| Op::Append(p, n)),
+        3 => (0..4_usize).prop_map(Op::Join),
+        1 => (0..4_usize).prop_map(Op::Leave),
+        9 => (0..4_usize, 1..30_usize, lease)
+            .prop_map(|(who, max, lease)| Op::Read { who, max, lease }),
+        4 => picks().prop_map(Op::Ack),
+        3 => (0..6_usize).prop_map(Op::AckRun),
+        3 => (picks(), prop::option::of(0..90 * SECOND)).prop_map(|(c, d)| Op::Nack(c, d)),
+        1 => picks().prop_map(Op::Reject),
+        2 => picks().prop_map(Op::Release),
+        2 => (picks(), 1..90 * SECOND).prop_map(|(c, until)| Op::Extend(c, until)),
+        1 => (0..4_usize).prop_map(Op::Touch),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(who, on)| Op::Block(who, on)),
+        5 => (0..40 * SECOND).prop_map(Op::Advance),
+        1 => (0..3_u32, 0..20_u64).prop_map(|(p, n)| Op::Skip(p, n)),
+        1 => picks().prop_map(Op::Redrive),
+        1 => picks().prop_map(Op::Drop),
+        1 => Just(Op::Snapshot),
+        1 => (any::<bool>(), prop_oneof![2 => Just(0), 1 => 0..60_u64])
+            .prop_map(|(unclean, cut)| Op::Reopen { unclean, cut }),
+    ]
+}
