@@ -58,18 +58,31 @@ impl Active {
         self.position + bytes + footer_room(self.marks, bytes) <= file_bytes
     }
 
-    /// Makes the pages of the next `bytes` ready, a step at a time.
+    /// Where the file ends while it is closed.
+    pub(super) fn closed_end(&self) -> u64 {
+        self.position + header::footer_bytes(self.marks)
+    }
+
+    /// Whether `bytes` of frames, and the footer, can be stored as things are.
+    #[inline]
+    pub(super) fn is_ready(&self, bytes: u64) -> bool {
+        !self.closed && self.position + bytes + footer_room(self.marks, bytes) <= self.populated
+    }
+
+    /// Makes the pages of the next `bytes` and of the footer ready, a step at a time.
     pub(super) fn populate(&mut self, bytes: u64, settings: &Settings) -> Result<()> {
-        while settings.staging == Staging::Off
-            && self.populated < self.position + bytes
-            && self.populated < self.region.len()
-        {
+        let file_end = self.region.len();
+        if settings.staging == Staging::On {
+            self.populated = file_end;
+        }
+        let wanted = self.position + bytes + footer_room(self.marks, bytes);
+        while self.populated < wanted && self.populated < file_end {
             let step = POPULATE_BYTES - self.populated % POPULATE_BYTES;
             self.region.populate(self.populated, step).map_err(|error| {
                 let path = settings.path(&file_name(self.segment.sequence));
                 Error::io("populate", settings.storage.locate(&path), step, error)
             })?;
-            self.populated += step;
+            self.populated = (self.populated + step).min(file_end);
         }
         Ok(())
     }
@@ -104,7 +117,7 @@ impl Active {
 
 /// How long a segment must be to take `bytes` of frames behind its opening.
 pub(super) fn needed_bytes(bytes: u64) -> u64 {
-    FRAMES_AT + OPENING_FRAME_BYTES + bytes + footer_room(0, OPENING_FRAME_BYTES + bytes)
+    FRAMES_AT + OPENING_FRAME_BYTES + bytes + footer_room(1, OPENING_FRAME_BYTES + bytes)
 }
 
 /// Room to keep for a footer, given how many marks there are and how much is still to come.

@@ -21,7 +21,7 @@ use super::create::create;
 use super::entry::{Draft, Piece};
 use super::flush::FlushState;
 use super::frame::{self, Header, Kind};
-use super::header::{FRAMES_AT, Head, OPENING_FRAME_BYTES, Opening};
+use super::header::{FRAMES_AT, Head, OPENING_FRAME_BYTES, Opening, OwnerKind};
 use super::segment::{Origin, Segment, file_name};
 use super::settings::{Settings, Staging};
 use crate::error::{Error, Result};
@@ -41,6 +41,8 @@ pub(crate) struct Log {
     pub(super) visible: AtomicU64,
     /// The offset up to which everything is synced.
     pub(super) durable: AtomicU64,
+    /// The newest segment whose first frames are synced.
+    pub(super) durable_sequence: AtomicU64,
     pub(super) flush: Mutex<FlushState>,
     pub(super) flushed: Condvar,
     /// A segment made ahead of its use; see [`Log::prepare_spare`].
@@ -59,13 +61,16 @@ pub(super) struct Writer {
     pub(super) previous: (u64, u64),
     pub(super) next_sequence: u64,
     pub(super) last_capacity: u64,
-    /// Nothing is appended any more.
-    pub(super) closed: bool,
     /// Sealed segments that are not synced yet, oldest first.
     pub(super) unsynced: Vec<Unsynced>,
 }
 
 impl Writer {
+    /// Whether `bytes` of frames go into the active segment, once it has its full length.
+    fn fits(&self, bytes: u64) -> bool {
+        self.active.as_ref().is_some_and(|active| active.fits(bytes, active.segment.capacity))
+    }
+
     /// What making the next segment needs to know.
     pub(super) fn plans(&self) -> Self {
         let (next_sequence, last_capacity) = (self.next_sequence, self.last_capacity);
@@ -109,8 +114,7 @@ impl Log {
     /// Appends one entry that is nothing but payload.
     pub(crate) fn append_one(&self, piece: &Piece<'_>, time: u64) -> Result<Placed> {
         let bytes = frame::frame_bytes(piece.body.len() as u64);
-        let mut writer = self.open_writer()?;
-        self.make_room(&mut writer, bytes, time)?;
+        let mut writer = self.make_room(bytes, time)?;
         let first = writer.end;
         self.put(&mut writer, piece, time, false);
         Ok(self.publish(&writer, first))
@@ -118,8 +122,7 @@ impl Log {
 
     /// Appends a finished draft as a whole.
     pub(crate) fn append(&self, draft: &Draft, time: u64) -> Result<Placed> {
-        let mut writer = self.open_writer()?;
-        self.make_room(&mut writer, draft.frames_bytes(), time)?;
+        let mut writer = self.make_room(draft.frames_bytes(), time)?;
         let first = writer.end;
         self.put_all(&mut writer, draft, time);
         Ok(self.publish(&writer, first))
@@ -129,15 +132,10 @@ impl Log {
     /// more, and seals the one before.
     pub(crate) fn roll_with(&self, snapshot: &Draft, bytes: u64, time: u64) -> Result<()> {
         self.settings.latch.check()?;
-        // Whoever makes a spare holds this, so the sequence it was made for is still the next.
         let mut spare = self.spare.lock();
-        let mut writer = self.open_writer()?;
+        let mut writer = self.writer.lock();
         let needed = needed_bytes(snapshot.frames_bytes() + bytes);
-        let made = match spare.take().filter(|spare| spare.head.capacity >= needed) {
-            Some(made) => made,
-            None => self.make_segment(&writer, needed, time)?,
-        };
-        self.open_next(&mut writer, made, time, Some(snapshot))?;
+        self.start_next(&mut spare, &mut writer, needed, time, Some(snapshot))?;
         let first = writer.end;
         self.publish(&writer, first);
         Ok(())
@@ -145,8 +143,7 @@ impl Log {
 
     /// Whether a draft goes into the active segment without a roll.
     pub(crate) fn fits(&self, bytes: u64) -> bool {
-        let writer = self.writer.lock();
-        writer.active.as_ref().is_some_and(|active| active.fits(bytes, active.segment.capacity))
+        self.writer.lock().fits(bytes)
     }
 
     /// The offset that the next entry gets, seen or not.
@@ -159,10 +156,11 @@ impl Log {
         self.visible.load(Ordering::Acquire)
     }
 
-    /// Orders the caller after or before each append as a whole. A reader that has said that it
-    /// waits does this before it looks once more, so that no wake-up is lost.
-    pub(crate) fn order_after_appends(&self) {
-        drop(self.writer.lock());
+    /// As [`visible`](Self::visible), ordered after whatever an appender published before: what a
+    /// reader asks after it has said that it waits, so that no wake-up is lost.
+    pub(crate) fn visible_after_waiting(&self) -> u64 {
+        let _ordered = self.writer.lock();
+        self.visible()
     }
 
     /// The first offset that is still stored.
@@ -195,7 +193,9 @@ impl Log {
         };
         active.store(self.settings.staging, &header, piece);
         *end += u64::from(piece.count);
-        *time_max = (*time_max).max(time);
+        if piece.count > 0 {
+            *time_max = (*time_max).max(time);
+        }
     }
 
     /// Lets readers see what was stored, unless it has to be durable first.
@@ -213,31 +213,78 @@ impl Log {
         Placed { first, end: writer.end, ring, flush }
     }
 
-    /// Makes sure that `bytes` of frames go into the active segment.
-    fn make_room(&self, writer: &mut Writer, bytes: u64, time: u64) -> Result<()> {
-        match &mut writer.active {
-            Some(active) if active.fits(bytes, active.region.len()) => {}
-            Some(active) if active.fits(bytes, active.segment.capacity) => self.regrow(active)?,
-            _ => {
-                let made = self.make_segment(writer, needed_bytes(bytes), time)?;
-                self.open_next(writer, made, time, None)?;
-            }
+    /// Locks the writer once `bytes` of frames go into its active segment.
+    fn make_room(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
+        self.settings.latch.check()?;
+        let mut writer = self.writer.lock();
+        if !writer.fits(bytes) {
+            drop(writer);
+            writer = self.roll(bytes, time)?;
         }
         let active = writer.active.as_mut().expect("room was made in an active segment");
-        active.populate(bytes, &self.settings)
+        if !active.is_ready(bytes) {
+            if active.closed || !active.fits(bytes, active.region.len()) {
+                self.regrow(active)?;
+            }
+            active.populate(bytes, &self.settings)?;
+        }
+        Ok(writer)
+    }
+
+    /// Starts a segment that takes `bytes` of frames, unless somebody else just did.
+    fn roll(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
+        let mut spare = self.spare.lock();
+        let mut writer = self.writer.lock();
+        if !writer.fits(bytes) {
+            let first = self.segments.read().is_empty();
+            assert!(
+                first || self.settings.owner.kind == OwnerKind::Partition,
+                "a journal's later segments begin with a snapshot; see `roll_with`"
+            );
+            self.start_next(&mut spare, &mut writer, needed_bytes(bytes), time, None)?;
+        }
+        Ok(writer)
+    }
+
+    /// Goes on in a new segment of at least `needed` bytes: the spare, or one that is made now.
+    /// The spare is locked before the writer, here as wherever one is made, so that the number a
+    /// spare was made for is still the next.
+    fn start_next(
+        &self,
+        spare: &mut Option<Spare>,
+        writer: &mut Writer,
+        needed: u64,
+        time: u64,
+        snapshot: Option<&Draft>,
+    ) -> Result<()> {
+        let made = match spare.take().filter(|spare| spare.head.capacity >= needed) {
+            Some(made) => made,
+            None => self.make_segment(writer, needed, time)?,
+        };
+        let outcome = self.open_next(writer, &made, time, snapshot);
+        if outcome.is_err() {
+            // It is durable and empty, so the next roll can have it.
+            *spare = Some(made);
+        }
+        outcome
     }
 
     /// Gives a segment that was closed, and so cut to its end, its full length again.
     fn regrow(&self, active: &mut Active) -> Result<()> {
         let path = self.settings.path(&file_name(active.segment.sequence));
         let capacity = active.segment.capacity;
+        let footer = active.region.len().min(active.closed_end()) - active.position;
         let grown = active.region.grow(capacity).map_err(|error| {
             Error::io("allocate", self.settings.storage.locate(&path), capacity, error)
         })?;
+        // What is left of the footer would look like a torn frame after a crash.
+        let footer = usize::try_from(footer).expect("a footer was made in memory");
+        grown.store(active.position, &[&vec![0; footer]]);
         // Its length has to be durable before frames in the new part can be called so.
         super::create::sync(&self.settings, &*grown, &path)?;
         active.segment.set_region(Some(Arc::clone(&grown)));
         active.region = grown;
+        active.populated = active.position;
         active.closed = false;
         Ok(())
     }
@@ -246,7 +293,7 @@ impl Log {
     fn open_next(
         &self,
         writer: &mut Writer,
-        Spare { head, region }: Spare,
+        Spare { head, region }: &Spare,
         time: u64,
         snapshot: Option<&Draft>,
     ) -> Result<()> {
@@ -258,8 +305,8 @@ impl Log {
             time_before: writer.time_max,
             slot: 0,
         };
-        let segment = Arc::new(Segment::new(&origin, FRAMES_AT, Some(Arc::clone(&region))));
-        let mut active = Active::at_start(Arc::clone(&segment), region, FRAMES_AT);
+        let segment = Arc::new(Segment::new(&origin, FRAMES_AT, Some(Arc::clone(region))));
+        let mut active = Active::at_start(Arc::clone(&segment), Arc::clone(region), FRAMES_AT);
         // The only step that can still fail comes before the first change.
         let snapshot_bytes = snapshot.map_or(0, Draft::frames_bytes);
         active.populate(OPENING_FRAME_BYTES + snapshot_bytes, &self.settings)?;
@@ -318,13 +365,6 @@ impl Log {
         writer.previous = (end, segment.salt);
         writer.unsynced.push(Unsynced { segment, region, end, staged, staged_at });
         writer.previous
-    }
-
-    /// Locks the writer, unless the log is closed or poisoned.
-    fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
-        self.settings.latch.check()?;
-        let writer = self.writer.lock();
-        if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
 
     /// Locks the writer, for the other files of this log.

@@ -45,7 +45,7 @@ impl Salts {
 /// trips the latch.
 pub(crate) fn create(settings: &Settings, head: &Head) -> Result<Arc<dyn Region>> {
     let draft = settings.path(&draft_name(head.sequence));
-    let region = allocate(settings, &draft, head.capacity)?;
+    let region = allocate(settings, &draft, head)?;
     let outcome = name_it(settings, head, &*region, &draft);
     if outcome.is_err() {
         // The draft is ours alone; if it cannot be removed now, the next opening does it.
@@ -56,24 +56,31 @@ pub(crate) fn create(settings: &Settings, head: &Head) -> Result<Arc<dyn Region>
     Ok(region)
 }
 
-fn allocate(settings: &Settings, draft: &str, bytes: u64) -> Result<Arc<dyn Region>> {
+fn allocate(settings: &Settings, draft: &str, head: &Head) -> Result<Arc<dyn Region>> {
     let storage = &settings.storage;
-    let failed = |error| Error::io("allocate", storage.locate(draft), bytes, error);
-    match storage.create(draft, bytes) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let made = storage.create_dir(&settings.dir);
-            made.map_err(|error| Error::io("make", storage.locate(&settings.dir), 0, error))?;
-            sync_dir(settings, "")?;
-            storage.create(draft, bytes).map_err(failed)
-        }
+    let bytes = head.capacity;
+    if head.sequence == 1 {
+        make_dir(settings)?;
+    }
+    let made = match storage.create(draft, bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             // A draft that an earlier failure could not remove.
             let removed = storage.remove(draft);
             removed.map_err(|error| Error::io("remove", storage.locate(draft), 0, error))?;
-            storage.create(draft, bytes).map_err(failed)
+            storage.create(draft, bytes)
         }
-        other => other.map_err(failed),
-    }
+        other => other,
+    };
+    made.map_err(|error| Error::io("allocate", storage.locate(draft), bytes, error))
+}
+
+/// Makes the log's directory. One that is there already may have been made by a process that was
+/// killed before it could sync the name, so that is done in any case.
+fn make_dir(settings: &Settings) -> Result<()> {
+    let dir = &settings.dir;
+    let made = settings.storage.create_dir(dir);
+    made.map_err(|error| Error::io("make", settings.storage.locate(dir), 0, error))?;
+    sync_dir(settings, dir.rsplit_once('/').map_or("", |(parent, _)| parent))
 }
 
 fn name_it(settings: &Settings, head: &Head, region: &dyn Region, draft: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 //! Frames are walked by their lengths in the copy, before any sum is checked; a length that leaves
 //! the published part of the segment, or an offset that does not follow, ends the walk as rot.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::append::Log;
@@ -76,13 +77,15 @@ impl Log {
             return Ok(());
         }
         let (segment, position) = self.place(cursor)?;
+        // Asked first: a region that is asked for later holds at least as much.
+        let end = segment.end();
         let region = self.region(&segment)?;
         run.first = cursor.offset;
         run.salt = segment.salt;
         run.sequence = segment.sequence;
         run.position = position;
         let bounds = Bounds { before, ..bounds };
-        let walk = self.copy(&segment, &*region, position, bounds, run)?;
+        let walk = self.copy(&segment, &*region, position..end, bounds, run)?;
         if walk.next == cursor.offset {
             return Err(self.rot(segment.sequence, position + walk.used as u64, cursor.offset));
         }
@@ -108,11 +111,10 @@ impl Log {
         &self,
         segment: &Segment,
         region: &dyn Region,
-        position: u64,
+        Range { start: position, end }: Range<u64>,
         bounds: Bounds,
         run: &mut Run,
     ) -> Result<Walk> {
-        let end = segment.end();
         let mut walk = Walk { used: 0, next: run.first, inside: None };
         let guess = (bounds.entries as usize).saturating_mul(FRAME_GUESS_BYTES) as u64;
         let mut wanted = guess.clamp(512, STEP_BYTES);
@@ -152,8 +154,26 @@ impl Log {
         };
         self.load_marks(&segment)?;
         let mark = segment.last_mark(|mark| segment.base + u64::from(mark.offset) <= offset);
-        let start = mark.map_or(FRAMES_AT, |mark| u64::from(mark.position));
-        Ok((segment, start))
+        let mut at = mark.map_or(FRAMES_AT, |mark| u64::from(mark.position));
+        // From the mark on, headers tell where the next frame starts. That what they say is true
+        // is seen when the frame found in the end matches its sum.
+        let end = segment.end();
+        let region = self.region(&segment)?;
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        while at + HEADER_BYTES as u64 <= end {
+            bytes.clear();
+            region.load(at, HEADER_BYTES, &mut bytes);
+            let header = bytes.first_chunk().and_then(Header::decode);
+            let Some((header, behind)) = header.and_then(|header| Some((header, header.end()?)))
+            else {
+                break;
+            };
+            if behind > offset {
+                return Ok((segment, at));
+            }
+            at += header.frame_bytes();
+        }
+        Err(self.rot(segment.sequence, at, offset))
     }
 
     /// The segment's map, made again if it was given up.
@@ -212,7 +232,7 @@ fn walk_on(walk: &mut Walk, bytes: &[u8], first: u64, bounds: Bounds) -> Result<
         };
         let header = Header::decode(head).ok_or(())?;
         let end = header.end().ok_or(())?;
-        // Frames before the wanted entry are walked over; a later start would be a gap.
+        // The first frame may begin before the wanted entry; a later start would be a gap.
         if header.offset > walk.next || (walk.next > first && header.offset != walk.next) {
             return Err(());
         }

@@ -50,15 +50,33 @@ impl Log {
     /// Makes everything below `target` durable. Says whether somebody may be waiting for what
     /// became visible by that.
     pub(crate) fn flush_to(&self, target: u64) -> Result<bool> {
+        self.flush_until(|log| log.durable() >= target)
+    }
+
+    /// Makes everything that was written durable, a snapshot without a record behind it too.
+    pub(crate) fn flush_all(&self) -> Result<bool> {
+        let (end, sequence) = {
+            let writer = self.writer();
+            (writer.end, writer.next_sequence - 1)
+        };
+        self.flush_until(|log| log.durable() >= end && log.durable_sequence() >= sequence)
+    }
+
+    /// The newest segment that is durable at least up to its snapshot's end.
+    fn durable_sequence(&self) -> u64 {
+        self.durable_sequence.load(Ordering::Acquire)
+    }
+
+    fn flush_until(&self, done: impl Fn(&Self) -> bool) -> Result<bool> {
         let mut state = self.flush.lock();
-        while state.running {
-            if self.durable() >= target {
+        loop {
+            if done(self) {
                 return Ok(false);
             }
+            if !state.running {
+                break;
+            }
             self.flushed.wait(&mut state);
-        }
-        if self.durable() >= target {
-            return Ok(false);
         }
         self.settings.latch.check()?;
         state.running = true;
@@ -67,11 +85,6 @@ impl Log {
         self.flush.lock().running = false;
         self.flushed.notify_all();
         outcome
-    }
-
-    /// Makes everything that was appended durable.
-    pub(crate) fn flush_all(&self) -> Result<bool> {
-        self.flush_to(self.end())
     }
 
     fn lead(&self) -> Result<bool> {
@@ -146,6 +159,10 @@ impl Log {
             !plan.sealed.iter().any(|done| Arc::ptr_eq(&done.segment, &waiting.segment))
         });
         self.durable.store(plan.end, Ordering::Release);
+        let sealed = plan.sealed.last().map(|sealed| &sealed.segment);
+        if let Some(newest) = plan.active.as_ref().map(|active| &active.segment).or(sealed) {
+            self.durable_sequence.store(newest.sequence, Ordering::Release);
+        }
         for sealed in &plan.sealed {
             // Gives up the descriptor; a reader maps the file again.
             sealed.segment.publish(sealed.end);
@@ -174,6 +191,10 @@ impl Log {
         let Some(active) = writer.active.as_mut().filter(|active| !active.closed) else {
             return Ok(());
         };
+        if self.durable() < end {
+            // Somebody appended meanwhile; the next opening recovers instead.
+            return Ok(());
+        }
         active.closed = true;
         let position = active.position;
         let footer = active.footer(end, time_max);
@@ -217,14 +238,14 @@ impl Log {
         }
     }
 
-    /// Removes the segments before the active one, once that is durable: a journal begins each
-    /// segment with all it needs.
+    /// Removes the segments before the newest one, once that is durable: a journal begins each
+    /// segment with all it needs. Names may come back after a power cut, in any order; opening
+    /// expects that.
     pub(crate) fn keep_newest(&self) -> Result<()> {
         let older: Vec<Arc<Segment>> = {
             let mut segments = self.segments.write();
             let Some(newest) = segments.last() else { return Ok(()) };
-            let newest_base = newest.base;
-            if segments.len() == 1 || self.durable() < self.end() && self.durable() <= newest_base {
+            if self.durable_sequence() < newest.sequence {
                 return Ok(());
             }
             let last = segments.len() - 1;

@@ -2,11 +2,12 @@
 //! every 16 KiB; sealing puts them into the segment's footer; a footer that is missing or damaged
 //! is made up for by walking the frames once.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::active::MARK_EVERY_BYTES;
 use super::append::Log;
-use super::frame::HEADER_BYTES;
+use super::frame::{HEADER_BYTES, Header};
 use super::header::{FOOTER_BYTES, FRAMES_AT, Footer, MARK_BYTES, Mark};
 use super::scan::Scan;
 use super::segment::{Segment, file_name};
@@ -20,7 +21,9 @@ impl Log {
             return Ok(());
         }
         let region = self.region(segment)?;
-        let marks = match footer(&*region, segment.end(), segment.salt) {
+        let end = segment.end();
+        let footer = footer(&*region, end, segment.salt).filter(|footer| in_order(footer, end));
+        let marks = match footer {
             Some(footer) => footer.marks,
             None => self.rebuild(segment, &*region)?.0,
         };
@@ -51,7 +54,9 @@ impl Log {
                 marks.push(Mark { offset, position, time_max });
                 due = at + MARK_EVERY_BYTES;
             }
-            time_max = time_max.max(header.time);
+            if header.count > 0 {
+                time_max = time_max.max(header.time);
+            }
             at += header.frame_bytes();
         }
         Ok((marks, time_max))
@@ -70,27 +75,60 @@ impl Log {
         };
         self.load_marks(&segment)?;
         let mark = segment.last_mark(|mark| mark.time_max < time);
+        let end = segment.end();
         let region = self.region(&segment)?;
         let mut at = mark.map_or(FRAMES_AT, |mark| u64::from(mark.position));
         let mut next = segment.base + mark.map_or(0, |mark| u64::from(mark.offset));
-        let mut head = Vec::with_capacity(HEADER_BYTES);
-        while at < segment.end() && next < visible {
-            head.clear();
-            let room = usize::try_from(segment.end() - at).unwrap_or(usize::MAX);
-            region.load(at, room.min(HEADER_BYTES), &mut head);
-            let header = head.first_chunk().and_then(super::frame::Header::decode);
-            let Some((header, end)) = header.and_then(|header| Some((header, header.end()?)))
+        let mut bytes = Vec::new();
+        while at < end && next < visible {
+            let frame = load_frame(&*region, at..end, segment.salt, &mut bytes);
+            let Some((header, behind)) = frame.and_then(|header| Some((header, header.end()?)))
             else {
                 return Err(self.rot(segment.sequence, at, next));
             };
             if header.time >= time && header.count > 0 {
-                return Ok(header.offset.max(self.start()));
+                return Ok(header.offset.clamp(self.start(), visible));
             }
-            next = end;
+            next = behind;
             at += header.frame_bytes();
         }
         Ok(next.min(visible))
     }
+}
+
+/// The header of the frame at the start of `within`, if that matches its sum.
+fn load_frame(
+    region: &dyn Region,
+    within: Range<u64>,
+    salt: u64,
+    bytes: &mut Vec<u8>,
+) -> Option<Header> {
+    let room = within.end - within.start;
+    bytes.clear();
+    region.load(within.start, usize::try_from(room).ok()?.min(HEADER_BYTES), bytes);
+    let header = Header::decode(bytes.first_chunk()?)?;
+    if header.frame_bytes() > room {
+        return None;
+    }
+    region.load(
+        within.start + HEADER_BYTES as u64,
+        usize::try_from(header.body_bytes).ok()?,
+        bytes,
+    );
+    let (head, body) = bytes.split_first_chunk()?;
+    header.matches(head, body, salt).then_some(header)
+}
+
+/// Whether a footer's marks are what they should be, so that a search by halves finds something
+/// and what it finds lies inside the segment.
+pub(super) fn in_order(footer: &Footer, end: u64) -> bool {
+    let inside = |mark: &Mark| (FRAMES_AT..end).contains(&u64::from(mark.position));
+    footer.marks.iter().all(inside)
+        && footer.marks.windows(2).all(|pair| {
+            pair[0].position < pair[1].position
+                && pair[0].offset <= pair[1].offset
+                && pair[0].time_max <= pair[1].time_max
+        })
 }
 
 /// The footer behind `end`, if it is whole.

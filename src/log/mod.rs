@@ -17,10 +17,12 @@
 //! | `run` | a copied run: checked, then taken apart into entries |
 //! | `scan` | walking the frames of a file that nobody vouches for |
 //! | `tail` | judging the first frame that cannot be believed: torn, or rot |
-//! | `survey` | how long it is, and whether all of it is unharmed |
+//! | `start` | the place from which on opening looks |
+//! | `adopt` | taking over what was found |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
 
 mod active;
+mod adopt;
 mod append;
 mod create;
 mod cursor;
@@ -34,8 +36,10 @@ mod run;
 mod scan;
 mod segment;
 mod settings;
-mod survey;
+mod start;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use append::{Log, Placed};
 pub(crate) use create::Salts;
@@ -43,5 +47,6 @@ pub(crate) use cursor::{Bounds, Cursor};
 pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
 pub(crate) use frame::Kind;
 pub(crate) use header::{Owner, OwnerKind};
+pub(crate) use recover::{Recovery, Torn};
 pub(crate) use run::{Run, Slot};
 pub(crate) use settings::{Settings, Staging};

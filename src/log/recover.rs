@@ -6,9 +6,10 @@
 //!    earlier failed flush left in the cache may not be on the disk.
 //! 2. Find the end (`tail`). Rot below a floor is an error; nothing has been changed by then.
 //! 3. Remove the segments behind the end, newest first, so that a second crash finds no gap.
-//! 4. Note the floor, cut the torn tail off, sync. Only then is anything served.
+//! 4. Note the floor, cut the file there, sync. Only then is anything served.
 //! 5. The next append starts a fresh segment with a salt of its own: nothing is ever appended
-//!    behind a torn tail, and what is left of it can never match a sum again.
+//!    behind a torn tail, and what is left of it can never match a sum again. A segment that ends
+//!    at its floor, without a footer, says that for the openings to come: it is clean, and sealed.
 //!
 //! Every step can be cut short and done again.
 
@@ -18,21 +19,24 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::active::Active;
 use super::append::{Log, Writer};
 use super::create;
 use super::flush::FlushState;
-use super::frame::{ALIGN, Kind};
-use super::header::{FRAMES_AT, Floor, Footer, Head, HeadError, OwnerKind, VERSION, footer_bytes};
-use super::index;
+use super::frame::ALIGN;
+use super::header::{FRAMES_AT, Floor, Head, HeadError, OwnerKind, VERSION};
 use super::scan::Scan;
-use super::segment::{Origin, Segment, file_name, parse_name};
+use super::segment::{file_name, parse_name};
 use super::settings::Settings;
+use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::{Access, Region};
 
-const OPENING_DAMAGED: &str = "the segment's opening is damaged";
+pub(super) const OPENING_DAMAGED: &str = "the segment's opening is damaged";
+const MISSING: &str = "a segment between others is missing";
+
+/// No log reaches these; larger offsets and sequences are made up, and could overflow.
+const NUMBER_MAX: u64 = 1 << 62;
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +80,7 @@ impl Log {
             segments: RwLock::default(),
             visible: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            durable_sequence: AtomicU64::new(0),
             flush: Mutex::new(FlushState::default()),
             flushed: Condvar::new(),
             spare: Mutex::new(None),
@@ -83,7 +88,7 @@ impl Log {
         }
     }
 
-    fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> Error {
+    pub(super) fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> Error {
         Error::io(doing, self.settings.storage.locate(&self.settings.path(name)), 0, error)
     }
 
@@ -92,13 +97,19 @@ impl Log {
         let mut sequences: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
         sequences.sort_unstable();
         let mut found = Vec::with_capacity(sequences.len());
-        for (index, sequence) in sequences.iter().enumerate() {
-            if index > 0 && sequences[index - 1] + 1 != *sequence {
-                return Err(self.wrong(sequence - 1, 0, "a segment between others is missing"));
-            }
-            found.push(self.find_one(*sequence)?);
+        for sequence in sequences {
+            found.push(self.find_one(sequence)?);
         }
         Ok(found)
+    }
+
+    /// Refuses a log with a hole.
+    fn check_follow(&self, found: &[Found]) -> Result<()> {
+        let gap = found.windows(2).find(|two| two[0].head.sequence + 1 != two[1].head.sequence);
+        match gap {
+            Some(two) => Err(self.wrong(two[0].head.sequence + 1, 0, MISSING)),
+            None => Ok(()),
+        }
     }
 
     fn find_one(&self, sequence: u64) -> Result<Found> {
@@ -125,31 +136,61 @@ impl Log {
         };
         let mut found = Found { head, floor, slot, opening: None, region };
         found.read_opening().map_err(|error| self.failed("read", &name, error))?;
+        let first = found.opening.map_or(0, |(first, _)| first);
+        if [sequence, floor.offset, first].iter().any(|number| *number >= NUMBER_MAX) {
+            return Err(self.wrong(sequence, 0, "the segment's numbers are out of all bounds"));
+        }
         Ok(found)
     }
 
     /// Opens what was found and says how it was.
-    fn recover(&self, found: Vec<Found>) -> Result<Recovery> {
+    fn recover(&self, mut found: Vec<Found>) -> Result<Recovery> {
         if found.is_empty() {
             return Ok(Recovery::default());
         }
-        let Some(from) = self.starting_point(&found)? else {
-            // Segments were made, and the machine stopped before anything in them was safe.
-            let torn = Torn { offset: 0, bytes: 0, segments: found.len() };
-            self.remove_from(&found, 0)?;
-            self.writer().next_sequence = found[0].head.sequence;
-            return Ok(Recovery { unclean: true, torn: Some(torn) });
-        };
-        let last = &found[from.index];
-        let is_last = from.index + 1 == found.len();
-        if let Some(footer) = closing_footer(last).filter(|_| is_last) {
-            self.adopt(&found, from, footer.time_max)?;
-            let segment = self.last_segment();
-            segment.set_marks(Some(footer.marks));
-            self.resume(segment, &last.region, from.position);
-            return Ok(Recovery::default());
+        let start = self.starting_point(&found)?;
+        if let Some(from) = start.filter(|from| from.index + 1 == found.len()) {
+            let last = &found[from.index];
+            if let Some(footer) = closing_footer(last) {
+                self.adopt(&found, from, footer.time_max)?;
+                let segment = self.last_segment();
+                segment.set_marks(Some(footer.marks));
+                self.resume(segment, &last.region, from.position);
+                return Ok(Recovery::default());
+            }
+            if ends_at_floor(last) {
+                self.adopt(&found, from, 0)?;
+                self.mark_sealed(last)?;
+                return Ok(Recovery::default());
+            }
         }
-        self.repair(&found, from)
+        self.settle(&mut found, start)?;
+        match self.starting_point(&found)? {
+            Some(from) => self.repair(found, from),
+            None => {
+                // Segments were made, and the machine stopped before anything in them was safe.
+                let torn = torn(0, 0, &found);
+                self.remove_from(&found, 0)?;
+                self.writer().next_sequence = found[0].head.sequence;
+                Ok(Recovery { unclean: true, torn })
+            }
+        }
+    }
+
+    /// Makes sure that what is read from now on is what the disk has.
+    fn settle(&self, found: &mut [Found], start: Option<End>) -> Result<()> {
+        let first = match self.settings.owner.kind {
+            OwnerKind::Partition => start.map_or(0, |start| start.index),
+            // Which snapshot is whole may look different afterwards.
+            OwnerKind::Journal => 0,
+        };
+        for segment in &mut found[first..] {
+            let name = file_name(segment.head.sequence);
+            create::sync(&self.settings, &*segment.region, &self.settings.path(&name))?;
+            segment.region.drop_cache().map_err(|error| self.failed("read", &name, error))?;
+            segment.read_opening().map_err(|error| self.failed("read", &name, error))?;
+        }
+        Ok(())
     }
 
     /// The place from which on nothing is believed unread; `None` if nothing was ever safe.
@@ -163,8 +204,13 @@ impl Log {
             OwnerKind::Journal => journal_start(found),
         };
         let Some(start) = start else {
-            return self.never_safe(&found[0]).map(|()| None);
+            return self.never_safe(found).map(|()| None);
         };
+        // A journal's older segments are on their way out, in any order.
+        self.check_follow(match self.settings.owner.kind {
+            OwnerKind::Partition => found,
+            OwnerKind::Journal => &found[start.index..],
+        })?;
         let here = &found[start.index];
         let base = here.opening.map_or(0, |(base, _)| base);
         if start.position > here.region.len() || start.offset < base {
@@ -175,163 +221,95 @@ impl Log {
     }
 
     /// Makes sure that a log without any opening is one whose very first was torn.
-    fn never_safe(&self, first: &Found) -> Result<()> {
-        let mut scan = Scan::new(&*first.region, first.head.salt, u64::MAX);
-        let synced = scan.synced_beyond(FRAMES_AT - ALIGN, 0);
-        let name = file_name(first.head.sequence);
-        if first.head.sequence > 1 || synced.map_err(|error| self.failed("read", &name, error))? {
-            return Err(self.wrong(first.head.sequence, FRAMES_AT, OPENING_DAMAGED));
+    fn never_safe(&self, found: &[Found]) -> Result<()> {
+        let first = found[0].head.sequence;
+        for here in found {
+            let mut scan = Scan::new(&*here.region, here.head.salt, u64::MAX);
+            let synced = scan.synced_beyond(FRAMES_AT - ALIGN, 0);
+            let name = file_name(here.head.sequence);
+            if first > 1 || synced.map_err(|error| self.failed("read", &name, error))? {
+                return Err(self.wrong(first, FRAMES_AT, OPENING_DAMAGED));
+            }
         }
         Ok(())
     }
 
     /// Finds the end of a log that was not closed, and makes it safe.
-    fn repair(&self, found: &[Found], from: End) -> Result<Recovery> {
-        for segment in &found[from.index..] {
-            let name = file_name(segment.head.sequence);
-            create::sync(&self.settings, &*segment.region, &self.settings.path(&name))?;
-            segment.region.drop_cache().map_err(|error| self.failed("read", &name, error))?;
-        }
+    fn repair(&self, mut found: Vec<Found>, from: End) -> Result<Recovery> {
         // What stands behind a journal's newest whole snapshot was never complete.
-        let considered = match self.settings.owner.kind {
-            OwnerKind::Partition => found,
-            OwnerKind::Journal => &found[..=from.index],
+        let newest = match self.settings.owner.kind {
+            OwnerKind::Partition => found.len() - 1,
+            OwnerKind::Journal => from.index,
         };
-        let verdict = find_end(considered, from, self.settings.ignore_floor());
+        let verdict = find_end(&found, from, newest, self.settings.ignore_floor());
         let end = match verdict.map_err(|error| self.failed("read", "", error))? {
-            Verdict::Torn(end) => self.above_floors(found, end)?,
+            Verdict::Torn(end) => self.above_floors(&found, end)?,
             Verdict::Rot(end) => {
                 let sequence = found[end.index].head.sequence;
                 return Err(self.rot(sequence, end.position, end.offset));
             }
         };
         let last = &found[end.index];
-        self.remove_from(found, end.index + 1)?;
+        let name = file_name(last.head.sequence);
+        let torn_bytes = used_behind(last, end.position);
+        let torn_bytes = torn_bytes.map_err(|error| self.failed("read", &name, error))?;
+        let torn = torn(end.offset, torn_bytes, &found[end.index + 1..]);
+        self.remove_from(&found, end.index + 1)?;
+        self.cut(last, end)?;
+        found[end.index].slot += 1;
+        self.adopt(&found, end, 0)?;
+        self.mark_sealed(&found[end.index])?;
+        if self.settings.reuse_torn() {
+            self.resume(self.last_segment(), &found[end.index].region, end.position);
+        }
+        Ok(Recovery { unclean: true, torn })
+    }
+
+    /// Notes the end as the last segment's floor, and cuts the file there.
+    fn cut(&self, last: &Found, end: End) -> Result<()> {
         let position = u32::try_from(end.position).map_err(|_| {
             self.wrong(last.head.sequence, end.position, "the segment is over 4 GiB long")
         })?;
         let floor = Floor { offset: end.offset, position };
         let (at, slot) = floor.slot(last.head.salt, last.slot + 1);
         last.region.store(at, &[&slot]);
-        let torn_bytes = used_behind(last, end.position)
-            .map_err(|error| self.failed("read", &file_name(last.head.sequence), error))?;
         if !self.settings.reuse_torn() {
             // Where a mapped file cannot be cut, the tail stays and is passed over for ever.
             let _ = last.region.shrink(end.position);
         }
-        let name = file_name(last.head.sequence);
-        create::sync(&self.settings, &*last.region, &self.settings.path(&name))?;
-        self.adopt(found, end, 0)?;
-        let segment = self.last_segment();
-        let (marks, time_max) = self.rebuild(&segment, &*last.region)?;
-        segment.set_marks(Some(marks));
-        self.writer().time_max = time_max;
-        if self.settings.reuse_torn() {
-            self.resume(segment, &last.region, end.position);
-        }
-        let segments = found.len() - end.index - 1;
-        let torn = (torn_bytes > 0 || segments > 0).then_some(Torn {
-            offset: end.offset,
-            bytes: torn_bytes,
-            segments,
-        });
-        Ok(Recovery { unclean: true, torn })
+        let path = self.settings.path(&file_name(last.head.sequence));
+        create::sync(&self.settings, &*last.region, &path)
     }
 
     /// Refuses an end that lies below what some header says was synced.
     fn above_floors(&self, found: &[Found], end: End) -> Result<End> {
-        let below = found.iter().find(|found| found.is_synced() && found.floor.offset > end.offset);
-        match below {
-            Some(_) if !self.settings.ignore_floor() => {
-                Err(self.rot(found[end.index].head.sequence, end.position, end.offset))
-            }
-            _ => Ok(end),
+        let below = found.iter().enumerate().any(|(index, found)| {
+            let Floor { offset, position } = found.floor;
+            let here = index == end.index && u64::from(position) > end.position;
+            found.is_synced() && (offset > end.offset || here)
+        });
+        if below && !self.settings.ignore_floor() {
+            return Err(self.rot(found[end.index].head.sequence, end.position, end.offset));
         }
+        Ok(end)
     }
 
-    /// Takes over the segments up to the end.
-    fn adopt(&self, found: &[Found], end: End, time_max: u64) -> Result<()> {
-        let journal = self.settings.owner.kind == OwnerKind::Journal;
-        let first = if journal { end.index } else { 0 };
-        let mut segments = self.segments.write();
-        for (index, here) in found.iter().enumerate().take(end.index + 1).skip(first) {
-            let Some((base, opening)) = here.opening else {
-                return Err(self.wrong(here.head.sequence, FRAMES_AT, OPENING_DAMAGED));
-            };
-            let origin = Origin {
-                sequence: here.head.sequence,
-                base,
-                salt: here.head.salt,
-                capacity: here
-                    .head
-                    .capacity
-                    .min(self.settings.segment_bytes)
-                    .max(here.region.len()),
-                time_before: opening.time_max,
-                slot: here.slot + 1,
-            };
-            let is_last = index == end.index;
-            let next = found.get(index + 1).and_then(|next| next.opening);
-            let stop = match next {
-                Some((_, next)) if !is_last => next.previous_end,
-                _ => end.position,
-            };
-            let chained = segments.last().is_none_or(|before: &Arc<Segment>| {
-                before.salt == opening.previous_salt && before.base <= base
-            });
-            if !chained || stop > here.region.len() {
-                return Err(self.wrong(here.head.sequence, stop, "the segments do not follow"));
-            }
-            let region = is_last.then(|| Arc::clone(&here.region));
-            segments.push(Arc::new(Segment::new(&origin, stop, region)));
-        }
-        drop(segments);
-        let last = &found[end.index].head;
-        let mut writer = self.writer();
-        writer.end = end.offset;
-        writer.time_max = time_max;
-        writer.previous = (end.position, last.salt);
-        writer.next_sequence = last.sequence + 1;
-        writer.last_capacity = last.capacity.min(self.settings.segment_bytes);
-        drop(writer);
-        self.visible.store(end.offset, std::sync::atomic::Ordering::Release);
-        self.durable.store(end.offset, std::sync::atomic::Ordering::Release);
-        if journal {
-            found[..first].iter().try_for_each(|old| self.remove(old))?;
-        }
-        Ok(())
-    }
-
-    /// Appends to the last segment from now on.
-    fn resume(&self, segment: Arc<Segment>, region: &Arc<dyn Region>, position: u64) {
-        let marks = segment.marks();
-        let mut active = Active::at_start(Arc::clone(&segment), Arc::clone(region), position);
-        active.marks = marks.len();
-        active.next_mark = position;
-        active.closed = !self.settings.reuse_torn();
-        self.writer().active = Some(active);
-    }
-
-    fn last_segment(&self) -> Arc<Segment> {
-        Arc::clone(self.segments.read().last().expect("a segment was adopted"))
-    }
-
-    /// Removes the found segments from `first` on, newest first.
+    /// Removes the found segments from `first` on, newest first. Each name is durably gone before
+    /// the next goes: else a second crash could leave a gap.
     fn remove_from(&self, found: &[Found], first: usize) -> Result<()> {
-        if found.len() <= first {
-            return Ok(());
-        }
-        found[first..].iter().rev().try_for_each(|found| self.remove(found))?;
-        create::sync_dir(&self.settings, &self.settings.dir)
+        found[first..].iter().rev().try_for_each(|found| {
+            self.remove(found)?;
+            create::sync_dir(&self.settings, &self.settings.dir)
+        })
     }
 
-    fn remove(&self, found: &Found) -> Result<()> {
+    pub(super) fn remove(&self, found: &Found) -> Result<()> {
         let name = file_name(found.head.sequence);
         let removed = self.settings.storage.remove(&self.settings.path(&name));
         removed.map_err(|error| self.failed("remove", &name, error))
     }
 
-    fn wrong(&self, sequence: u64, position: u64, what: &'static str) -> Error {
+    pub(super) fn wrong(&self, sequence: u64, position: u64, what: &'static str) -> Error {
         Error::Corrupt(Box::new(Corruption {
             file: self.settings.storage.locate(&self.settings.path(&file_name(sequence))),
             position,
@@ -340,88 +318,11 @@ impl Log {
             what,
         }))
     }
-
-    /// Hands every frame of the newest segment to `visit`: how a journal is replayed.
-    pub(crate) fn replay(&self, mut visit: impl FnMut(Kind, &[u8]) -> Result<()>) -> Result<()> {
-        let Some(segment) = self.segments.read().last().cloned() else {
-            return Ok(());
-        };
-        let region = self.region(&segment)?;
-        let mut scan = Scan::new(&*region, segment.salt, segment.end());
-        let mut at = FRAMES_AT;
-        while at < segment.end() {
-            let frame = scan.frame(at);
-            let frame = frame.map_err(|e| self.failed("read", &file_name(segment.sequence), e))?;
-            let Some((header, body)) = frame else {
-                return Err(self.rot(segment.sequence, at, segment.base));
-            };
-            visit(header.kind, body)?;
-            at += header.frame_bytes();
-        }
-        Ok(())
-    }
 }
 
-/// In a partition, the furthest place that is known to be synced, else the very beginning.
-fn partition_start(found: &[Found]) -> Option<End> {
-    let synced = (0..found.len()).filter(|index| found[*index].is_synced());
-    let Some(index) = synced.max_by_key(|index| (found[*index].floor.offset, *index)) else {
-        let (base, _) = found[0].opening?;
-        return Some(End { index: 0, position: FRAMES_AT, offset: base });
-    };
-    Some(at_floor(index, &found[index]))
-}
-
-/// In a journal, the newest segment whose snapshot is whole: its floor if it was closed, else its
-/// beginning, for all of it is read anyway.
-fn journal_start(found: &[Found]) -> Option<End> {
-    let whole = |found: &Found| found.is_synced() || snapshot_is_whole(found);
-    let index = (0..found.len()).rev().find(|index| whole(&found[*index]))?;
-    if closing_footer(&found[index]).is_some() {
-        return Some(at_floor(index, &found[index]));
-    }
-    let (base, _) = found[index].opening?;
-    Some(End { index, position: FRAMES_AT, offset: base })
-}
-
-fn at_floor(index: usize, found: &Found) -> End {
-    End { index, position: u64::from(found.floor.position), offset: found.floor.offset }
-}
-
-/// The footer of a segment that ends with it, at its floor: nothing was stored behind the floor.
-fn closing_footer(found: &Found) -> Option<Footer> {
-    let position = u64::from(found.floor.position);
-    let footer = index::footer(&*found.region, position, found.head.salt)?;
-    let file_end = position + footer_bytes(footer.marks.len());
-    let closed = footer.end == found.floor.offset && file_end == found.region.len();
-    (closed && found.is_synced()).then_some(footer)
-}
-
-/// Whether a journal segment's snapshot is all there.
-fn snapshot_is_whole(found: &Found) -> bool {
-    let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
-    let mut at = FRAMES_AT;
-    while let Ok(Some((header, _))) = scan.frame(at) {
-        if !header.more {
-            return true;
-        }
-        at += header.frame_bytes();
-    }
-    false
-}
-
-/// How many bytes from `position` on are not zero, up to the last one that is not.
-fn used_behind(found: &Found, position: u64) -> io::Result<u64> {
-    let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
-    let mut used = 0;
-    let mut at = position;
-    while at < found.region.len() {
-        let step = (found.region.len() - at).min(4096);
-        if let Some(bytes) = scan.bytes(at, step)? {
-            let last = bytes.iter().rposition(|byte| *byte != 0);
-            used = last.map_or(used, |last| at - position + last as u64 + 1);
-        }
-        at += step;
-    }
-    Ok(used)
+/// What was cut at `offset`, if it was anything.
+fn torn(offset: u64, bytes: u64, behind: &[Found]) -> Option<Torn> {
+    // One that was made ahead of its use holds nothing yet.
+    let segments = behind.iter().filter(|found| found.opening.is_some()).count();
+    (bytes > 0 || segments > 0).then_some(Torn { offset, bytes, segments })
 }

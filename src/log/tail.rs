@@ -70,12 +70,17 @@ impl Found {
     }
 }
 
-/// Walks from `from` to the end of what counts.
-pub(super) fn find_end(found: &[Found], from: End, ignore_floor: bool) -> io::Result<Verdict> {
+/// Walks from `from` to the end of what counts, at most to that of segment `newest`.
+pub(super) fn find_end(
+    found: &[Found],
+    from: End,
+    newest: usize,
+    ignore_floor: bool,
+) -> io::Result<Verdict> {
     let mut end = from;
     loop {
         let here = &found[end.index];
-        let next = found.get(end.index + 1).and_then(|next| next.opening);
+        let next = found[..=newest].get(end.index + 1).and_then(|next| next.opening);
         let sealed = next.filter(|(_, opening)| opening.previous_salt == here.head.salt);
         let limit = sealed.map(|(_, opening)| opening.previous_end);
         let (stopped, whole) = walk(here, end, limit.unwrap_or(u64::MAX))?;

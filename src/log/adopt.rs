@@ -1,0 +1,118 @@
+//! Taking over what recovery found: the segments become the log's, and the last one is appended
+//! to or sealed. Also how a journal is replayed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::active::Active;
+use super::append::Log;
+use super::frame::Kind;
+use super::header::{FRAMES_AT, Head, OwnerKind};
+use super::recover::OPENING_DAMAGED;
+use super::scan::Scan;
+use super::segment::{Origin, Segment, file_name};
+use super::tail::{End, Found};
+use crate::error::Result;
+use crate::storage::Region;
+
+impl Log {
+    /// Takes over the segments up to the end.
+    pub(super) fn adopt(&self, found: &[Found], end: End, time_max: u64) -> Result<()> {
+        let journal = self.settings.owner.kind == OwnerKind::Journal;
+        let first = if journal { end.index } else { 0 };
+        let mut segments = self.segments.write();
+        for (index, here) in found.iter().enumerate().take(end.index + 1).skip(first) {
+            let Some((base, opening)) = here.opening else {
+                return Err(self.wrong(here.head.sequence, FRAMES_AT, OPENING_DAMAGED));
+            };
+            let origin = Origin {
+                sequence: here.head.sequence,
+                base,
+                salt: here.head.salt,
+                capacity: self.believable(&here.head, &*here.region),
+                time_before: opening.time_max,
+                slot: here.slot,
+            };
+            let is_last = index == end.index;
+            let next = found.get(index + 1).and_then(|next| next.opening);
+            let stop = match next {
+                Some((_, next)) if !is_last => next.previous_end,
+                _ => end.position,
+            };
+            let chained = segments.last().is_none_or(|before: &Arc<Segment>| {
+                before.salt == opening.previous_salt && before.base <= base
+            });
+            if !chained || stop > here.region.len() {
+                return Err(self.wrong(here.head.sequence, stop, "the segments do not follow"));
+            }
+            let region = is_last.then(|| Arc::clone(&here.region));
+            segments.push(Arc::new(Segment::new(&origin, stop, region)));
+        }
+        drop(segments);
+        let last = &found[end.index].head;
+        let mut writer = self.writer();
+        writer.end = end.offset;
+        writer.time_max = time_max;
+        writer.previous = (end.position, last.salt);
+        writer.next_sequence = last.sequence + 1;
+        writer.last_capacity = last.capacity.min(self.settings.segment_bytes);
+        drop(writer);
+        self.durable_sequence.store(last.sequence, Ordering::Release);
+        self.visible.store(end.offset, Ordering::Release);
+        self.durable.store(end.offset, Ordering::Release);
+        if journal {
+            found[..first].iter().try_for_each(|old| self.remove(old))?;
+        }
+        Ok(())
+    }
+
+    /// The length that a segment may be grown to again: what its header says, if the settings or
+    /// the file itself would allow that too.
+    fn believable(&self, head: &Head, region: &dyn Region) -> u64 {
+        let most = self.settings.segment_bytes.max(region.len()).min(u64::from(u32::MAX));
+        head.capacity.clamp(FRAMES_AT, most.max(FRAMES_AT))
+    }
+
+    /// Appends to the last segment from now on.
+    pub(super) fn resume(&self, segment: Arc<Segment>, region: &Arc<dyn Region>, position: u64) {
+        let marks = segment.marks();
+        let mut active = Active::at_start(Arc::clone(&segment), Arc::clone(region), position);
+        active.marks = marks.len();
+        active.next_mark = position;
+        active.closed = !self.settings.reuse_torn();
+        self.writer().active = Some(active);
+    }
+
+    pub(super) fn last_segment(&self) -> Arc<Segment> {
+        Arc::clone(self.segments.read().last().expect("a segment was adopted"))
+    }
+
+    /// Walks a last segment without a footer for what that would say.
+    pub(super) fn mark_sealed(&self, last: &Found) -> Result<()> {
+        let segment = self.last_segment();
+        let (marks, time_max) = self.rebuild(&segment, &*last.region)?;
+        segment.set_marks(Some(marks));
+        self.writer().time_max = time_max;
+        Ok(())
+    }
+
+    /// Hands every frame of the newest segment to `visit`: how a journal is replayed.
+    pub(crate) fn replay(&self, mut visit: impl FnMut(Kind, &[u8]) -> Result<()>) -> Result<()> {
+        let Some(segment) = self.segments.read().last().cloned() else {
+            return Ok(());
+        };
+        let region = self.region(&segment)?;
+        let mut scan = Scan::new(&*region, segment.salt, segment.end());
+        let mut at = FRAMES_AT;
+        while at < segment.end() {
+            let frame = scan.frame(at);
+            let frame = frame.map_err(|e| self.failed("read", &file_name(segment.sequence), e))?;
+            let Some((header, body)) = frame else {
+                return Err(self.rot(segment.sequence, at, segment.base));
+            };
+            visit(header.kind, body)?;
+            at += header.frame_bytes();
+        }
+        Ok(())
+    }
+}

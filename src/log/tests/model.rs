@@ -1,0 +1,238 @@
+//! That a log reads back exactly what a naive model says, after every step, on both storages that
+//! a test can look into, with and without staging.
+
+use proptest::prelude::*;
+
+use super::{
+    ALL, Bounds, Cursor, Item, Log, OwnerKind, Setup, Staging, append, read_all, read_from,
+};
+use crate::storage::simulated::Simulated;
+use crate::storage::{Memory, Storage};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// One call.
+    Append(Vec<Item>),
+    Read {
+        from: u64,
+        entries: u32,
+        bytes: u64,
+        before: u64,
+    },
+    Get(u64),
+    Since(u64),
+    Flush,
+    Spare(u64),
+    Reopen,
+    Kill,
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let payload = prop_oneof![
+        4 => prop::collection::vec(any::<u8>(), 0..40),
+        2 => prop::collection::vec(any::<u8>(), 40..400),
+        1 => prop::collection::vec(any::<u8>(), 1000..5000),
+    ];
+    let fields = (
+        prop::option::of("[a-z]{1,5}(\\.[a-z]{1,5})?"),
+        prop::option::of(prop::collection::vec(any::<u8>(), 0..10)),
+        prop::collection::vec(("[a-z]{0,6}", prop::collection::vec(any::<u8>(), 0..10)), 0..3),
+    );
+    let plain = payload.clone().prop_map(|payload| Item { payload, ..Item::default() });
+    let full = (payload, fields).prop_map(|(payload, (subject, key, headers))| Item {
+        time: 0,
+        payload,
+        subject,
+        key,
+        headers,
+    });
+    prop_oneof![2 => plain, 1 => full]
+}
+
+/// What one call appends: it has one time.
+fn call() -> impl Strategy<Value = Vec<Item>> {
+    let items = prop_oneof![
+        4 => prop::collection::vec(item(), 1..2),
+        2 => prop::collection::vec(item(), 1..12),
+        1 => prop::collection::vec(item(), 30..60),
+    ];
+    (items, 0_u64..100).prop_map(|(mut items, time)| {
+        items.iter_mut().for_each(|item| item.time = time);
+        items
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => call().prop_map(Step::Append),
+        2 => (0_u64..200, 1_u32..50, 1_u64..3000, 0_u64..250).prop_map(
+            |(from, entries, bytes, before)| Step::Read { from, entries, bytes, before }
+        ),
+        2 => (0_u64..200).prop_map(Step::Get),
+        2 => (0_u64..110).prop_map(Step::Since),
+        2 => Just(Step::Flush),
+        1 => (0_u64..5000).prop_map(Step::Spare),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
+    ]
+}
+
+/// The naive log.
+#[derive(Debug, Default)]
+struct Model {
+    items: Vec<Item>,
+    durable: usize,
+}
+
+impl Model {
+    fn visible(&self, staging: Staging) -> &[Item] {
+        match staging {
+            Staging::Off => &self.items,
+            Staging::On => &self.items[..self.durable],
+        }
+    }
+
+    fn since(&self, staging: Staging, time: u64) -> u64 {
+        let visible = self.visible(staging);
+        visible.iter().take_while(|item| item.time < time).count() as u64
+    }
+}
+
+/// A storage that goes on after its process was killed.
+trait Survivor: Storage + Clone + 'static {
+    fn after_kill(&self) -> Self;
+}
+
+impl Survivor for Simulated {
+    fn after_kill(&self) -> Self {
+        self.crash_process()
+    }
+}
+
+impl Survivor for Memory {
+    fn after_kill(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn check_step<S: Survivor>(
+    setup: &Setup,
+    storage: &mut S,
+    log: &mut Log,
+    model: &mut Model,
+    step: &Step,
+) {
+    let visible = model.visible(setup.staging).len() as u64;
+    match step {
+        Step::Append(items) => {
+            append(log, items).unwrap();
+            model.items.extend_from_slice(items);
+        }
+        Step::Read { from, entries, bytes, before } => {
+            let bounds = Bounds { entries: *entries, bytes: *bytes, before: *before };
+            check_read(log, model.visible(setup.staging), *from, bounds);
+        }
+        Step::Get(offset) if *offset < visible => {
+            let bounds = Bounds { entries: 1, bytes: 0, before: offset + 1 };
+            check_read(log, model.visible(setup.staging), *offset, bounds);
+        }
+        Step::Get(_) => {}
+        Step::Since(time) => {
+            assert_eq!(log.since(*time).unwrap(), model.since(setup.staging, *time));
+        }
+        Step::Flush => {
+            log.flush_all().unwrap();
+            model.durable = model.items.len();
+        }
+        Step::Spare(bytes) => log.prepare_spare(*bytes, 0).unwrap(),
+        Step::Reopen => {
+            log.close().unwrap();
+            model.durable = model.items.len();
+            let (opened, recovery) = setup.open(storage).unwrap();
+            assert!(!recovery.unclean && recovery.torn.is_none(), "{recovery:?}");
+            *log = opened;
+        }
+        Step::Kill => {
+            *storage = storage.after_kill();
+            model.items.truncate(model.visible(setup.staging).len());
+            model.durable = model.items.len();
+            let (opened, recovery) = setup.open(storage).unwrap();
+            assert_eq!(recovery.torn, None, "a killed process tears nothing");
+            *log = opened;
+        }
+    }
+}
+
+/// Reads with narrow bounds, by one cursor, and compares each run.
+fn check_read(log: &Log, visible: &[Item], from: u64, bounds: Bounds) {
+    let (items, error) = read_from(log, Cursor::at(from), bounds);
+    assert!(error.is_none(), "{error:?}");
+    let stop = usize::try_from(bounds.before).unwrap().min(visible.len());
+    let expected = visible.get(usize::try_from(from).unwrap()..stop).unwrap_or_default();
+    assert_eq!(items.len(), expected.len());
+    for ((offset, (found, item)), wanted) in (from..).zip(&items).zip(expected) {
+        assert_eq!((*found, item), (offset, wanted));
+    }
+}
+
+fn check<S: Survivor>(setup: &Setup, mut storage: S, steps: &[Step]) {
+    drop(storage.lock(true).unwrap());
+    let (mut log, recovery) = setup.open(&storage).unwrap();
+    assert_eq!(recovery, super::super::Recovery::default());
+    let mut model = Model::default();
+    for step in steps {
+        check_step(setup, &mut storage, &mut log, &mut model, step);
+        assert_eq!(log.end(), model.items.len() as u64, "after {step:?}");
+        assert_eq!(log.visible(), model.visible(setup.staging).len() as u64, "after {step:?}");
+        assert!(log.durable() >= model.durable as u64, "after {step:?}");
+        assert!(read_all(&log).unwrap() == model.visible(setup.staging), "after {step:?}");
+    }
+}
+
+fn setups() -> impl Strategy<Value = Setup> {
+    (prop_oneof![Just(Staging::Off), Just(Staging::On)], 1024_u64..4096, any::<u64>()).prop_map(
+        |(staging, first_bytes, seed)| Setup {
+            first_bytes,
+            ..Setup::new(OwnerKind::Partition, staging, seed)
+        },
+    )
+}
+
+/// A fifth of what `PROPTEST_CASES` says: each case reads the whole log after each of its steps.
+fn cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / 5, ..usual }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn on_a_simulated_disk_the_log_reads_back_what_the_model_says(
+        setup in setups(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        check(&setup, Simulated::new(1), &steps);
+    }
+
+    #[test]
+    fn in_memory_the_log_reads_back_what_the_model_says(
+        setup in setups(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        check(&setup, Memory::new(), &steps);
+    }
+}
+
+#[test]
+fn a_cursor_goes_on_across_closing_and_regrowing() {
+    let disk = super::new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let (log, _) = setup.open(&disk).unwrap();
+    let one = Item { payload: b"one".to_vec(), ..Item::default() };
+    append(&log, std::slice::from_ref(&one)).unwrap();
+    log.close().unwrap();
+    append(&log, std::slice::from_ref(&one)).unwrap();
+    let (items, error) = read_from(&log, Cursor::at(0), ALL);
+    assert!(error.is_none() && items.len() == 2);
+}
