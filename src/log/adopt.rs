@@ -32,6 +32,7 @@ impl Log {
                 capacity: self.believable(&here.head, &*here.region),
                 time_before: opening.time_max,
                 slot: here.slot,
+                floor: here.floor,
             };
             let is_last = index == end.index;
             let next = found.get(index + 1).and_then(|next| next.opening);

@@ -21,7 +21,7 @@ use super::create::create;
 use super::entry::{Draft, Piece};
 use super::flush::FlushState;
 use super::frame::{self, Header, Kind};
-use super::header::{FRAMES_AT, Head, OPENING_FRAME_BYTES, Opening, OwnerKind};
+use super::header::{FRAMES_AT, Floor, Head, OPENING_FRAME_BYTES, Opening, OwnerKind};
 use super::segment::{Origin, Segment, file_name};
 use super::settings::{Settings, Staging};
 use crate::error::{Error, Result};
@@ -304,6 +304,7 @@ impl Log {
             capacity: head.capacity,
             time_before: writer.time_max,
             slot: 0,
+            floor: Floor::default(),
         };
         let segment = Arc::new(Segment::new(&origin, FRAMES_AT, Some(Arc::clone(region))));
         let mut active = Active::at_start(Arc::clone(&segment), Arc::clone(region), FRAMES_AT);

@@ -144,7 +144,9 @@ impl Log {
     /// Notes in the header what is durable now. It survives the machine with the next flush.
     fn write_slot(&self, active: &ActivePart, end: u64) -> Result<()> {
         let position = u32::try_from(active.position).expect("segments are bounded below 4 GiB");
-        let (at, slot) = active.segment.next_slot(Floor { offset: end, position });
+        let Some((at, slot)) = active.segment.next_slot(Floor { offset: end, position }) else {
+            return Ok(());
+        };
         if self.settings.staging == Staging::On {
             return self.write_staged(&active.segment, &*active.region, &slot, at);
         }

@@ -14,7 +14,6 @@
 //! Every step can be cut short and done again.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -30,7 +29,7 @@ use super::settings::Settings;
 use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
 use crate::error::{Corruption, Error, Result};
-use crate::storage::{Access, Region};
+use crate::storage::Access;
 
 pub(super) const OPENING_DAMAGED: &str = "the segment's opening is damaged";
 const MISSING: &str = "a segment between others is missing";
@@ -256,7 +255,6 @@ impl Log {
         let torn = torn(end.offset, torn_bytes, &found[end.index + 1..]);
         self.remove_from(&found, end.index + 1)?;
         self.cut(last, end)?;
-        found[end.index].slot += 1;
         self.adopt(&found, end, 0)?;
         self.mark_sealed(&found[end.index])?;
         if self.settings.reuse_torn() {

@@ -7,9 +7,9 @@
 //! 3. A sealed segment never changes; its region may be given up and mapped again at will.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::header::{Floor, Mark};
 use crate::storage::Region;
@@ -28,7 +28,8 @@ pub(crate) struct Segment {
     end: AtomicU64,
     region: RwLock<Option<Arc<dyn Region>>>,
     marks: RwLock<Option<Vec<Mark>>>,
-    slot: AtomicUsize,
+    /// The newer floor slot, and what it says.
+    noted: Mutex<(usize, Floor)>,
 }
 
 impl Segment {
@@ -42,7 +43,7 @@ impl Segment {
             end: AtomicU64::new(end),
             region: RwLock::new(region),
             marks: RwLock::new(None),
-            slot: AtomicUsize::new(origin.slot),
+            noted: Mutex::new((origin.slot, origin.floor)),
         }
     }
 
@@ -94,10 +95,16 @@ impl Segment {
         after.checked_sub(1).map(|last| marks[last])
     }
 
-    /// The bytes of the floor slot to write next, and where they go: the older of the two.
-    pub(crate) fn next_slot(&self, floor: Floor) -> (u64, [u8; 16]) {
-        let which = self.slot.fetch_add(1, Ordering::Relaxed) + 1;
-        floor.slot(self.salt, which)
+    /// The bytes of the floor slot to write next, and where they go: the older of the two. `None`
+    /// if the newer one says the same already: to write both between two syncs could tear both.
+    pub(crate) fn next_slot(&self, floor: Floor) -> Option<(u64, [u8; 16])> {
+        let mut noted = self.noted.lock();
+        let (which, before) = *noted;
+        if before == floor {
+            return None;
+        }
+        *noted = (which + 1, floor);
+        Some(floor.slot(self.salt, which + 1))
     }
 }
 
@@ -111,6 +118,8 @@ pub(crate) struct Origin {
     pub(crate) time_before: u64,
     /// Which floor slot is the newer one.
     pub(crate) slot: usize,
+    /// What it says.
+    pub(crate) floor: Floor,
 }
 
 /// A segment's file name.
