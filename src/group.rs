@@ -1,7 +1,7 @@
 //! [`Group`]: a durable, named reader of a stream that its consumers share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::engine::{
     GroupPlan, Made, Post, Seat, StoredBackoff, StoredExhausted, Verb, delete_group, micros,
     open_group,
 };
+use crate::entry::wall_time;
 use crate::error::{Error, Result};
 use crate::id::{EntryId, Token};
 use crate::ledger::{Again, Policy, Standing};
@@ -52,7 +53,7 @@ pub enum Exhausted {
 /// this process is not changed by opening it once more.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// use millstream::{Backoff, Start, Stream};
 ///
 /// let stream = Stream::options().in_memory()?;
@@ -387,6 +388,7 @@ impl Group {
                 ledger.members().map(|(_, name, leased)| Member { name: name.to_owned(), leased });
             GroupInfo {
                 name: desk.name.to_string(),
+                created: wall_time(desk.created),
                 lag: ledger.lag(&ends),
                 leased: counts.leased,
                 delayed: counts.delayed,
@@ -436,6 +438,8 @@ impl Group {
 pub struct GroupInfo {
     /// Its name.
     pub name: String,
+    /// When it was made, by the wall clock.
+    pub created: SystemTime,
     /// Entries that are neither settled nor set aside.
     pub lag: u64,
     /// Of these, those in somebody's hands.

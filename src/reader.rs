@@ -119,7 +119,7 @@ impl Reader {
     /// [`Error::NoSuchPartition`].
     pub fn until(self, end: EntryId) -> Result<Self> {
         let mut ends = self.handle.mill.ground.ends();
-        let partitions = u32::try_from(ends.len()).expect("bounded by PARTITIONS_MAX");
+        let partitions = self.handle.mill.ground.partitions();
         let Some(slot) = ends.get_mut(end.partition() as usize) else {
             return Err(Error::NoSuchPartition { partition: end.partition(), partitions });
         };

@@ -42,7 +42,7 @@ impl Start {
 
 fn at(ground: &Ground, ids: &[EntryId]) -> Result<Vec<u64>> {
     let mut starts: Vec<u64> = ground.logs.iter().map(Log::start).collect();
-    let partitions = u32::try_from(starts.len()).expect("bounded by PARTITIONS_MAX");
+    let partitions = ground.partitions();
     for id in ids {
         let Some(start) = starts.get_mut(id.partition() as usize) else {
             return Err(Error::NoSuchPartition { partition: id.partition(), partitions });

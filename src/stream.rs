@@ -199,7 +199,7 @@ impl Stream {
 
     /// How many partitions there are.
     pub fn partitions(&self) -> u32 {
-        u32::try_from(self.mill().ground.logs.len()).expect("bounded by PARTITIONS_MAX")
+        self.mill().ground.partitions()
     }
 
     /// What is in the stream.

@@ -148,7 +148,9 @@ impl Desk {
         let recorded = journal.record(&self.journal, ledger, events, &self.ground.time);
         if recorded.is_ok() {
             self.ground.note_write();
-            events.iter().for_each(|event| ledger.apply(event));
+            for event in &*events {
+                ledger.apply(event);
+            }
         }
         events.clear();
         recorded

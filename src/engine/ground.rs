@@ -29,7 +29,6 @@ pub(crate) struct Ground {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) time: Time,
     pub(crate) latch: Arc<Latch>,
-    pub(crate) salts: Arc<Salts>,
     pub(crate) tally: Tally,
     /// One log for each partition.
     pub(crate) logs: Vec<Log>,
@@ -88,7 +87,6 @@ impl Ground {
             storage: Arc::clone(&terms.storage),
             time,
             latch: Arc::clone(&terms.latch),
-            salts: Arc::clone(&terms.salts),
             tally: terms.tally.clone(),
             logs,
             pool: Arc::default(),
@@ -121,6 +119,11 @@ impl Ground {
     /// Marks the stream as closed. Says whether this call did it.
     pub(crate) fn shut(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// How many partitions there are.
+    pub(crate) fn partitions(&self) -> u32 {
+        u32::try_from(self.logs.len()).expect("bounded by PARTITIONS_MAX")
     }
 
     /// The offsets at which the partitions end, as readers see them.

@@ -68,7 +68,9 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     encode(&events, &mut journal.backlog);
     let cut = (origin.log_ends.iter().zip(0..))
         .any(|(end, partition)| ledger.cursor(partition).is_some_and(|cursor| cursor > *end));
-    events.iter().for_each(|event| ledger.apply(event));
+    for event in &events {
+        ledger.apply(event);
+    }
     if unclean || cut {
         // Before any append: a new entry must never inherit what was said of a lost one.
         journal.record(&log, &ledger, &[], time)?;

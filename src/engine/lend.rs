@@ -162,7 +162,7 @@ impl Desk {
 
     /// Collects new entries, one partition after the other, each read starting with the next.
     fn gather_fresh(&self, state: &mut State, basket: &mut Basket) -> Result<()> {
-        let partitions = u32::try_from(self.ground.logs.len()).expect("bounded by PARTITIONS_MAX");
+        let partitions = self.ground.partitions();
         for step in 0..partitions {
             let partition = (state.turn + step) % partitions;
             let log = &self.ground.logs[partition as usize];
@@ -200,6 +200,7 @@ impl Desk {
 }
 
 /// Where a take may take from.
+#[derive(Clone, Copy, Debug)]
 struct Place {
     partition: u32,
     before: u64,

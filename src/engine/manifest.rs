@@ -5,7 +5,8 @@
 //! 0 "MILLMAN\0" | 8 version u32 | 12 sum u32 | 16 length u64 | 24 body
 //! ```
 //!
-//! The body is bincode's standard encoding of [`Manifest`]; the sum is CRC-32 over length and body.
+//! The body is bincode's standard encoding of [`Manifest`]; the sum is CRC-32 over version, length and
+//! body.
 //! A change writes `manifest.new`, syncs it, renames it over `manifest` and syncs the directory: at
 //! any moment there is one whole manifest. This is the only module that knows bincode.
 
@@ -25,6 +26,14 @@ pub(crate) const VERSION: u32 = 1;
 const BODY_AT: usize = 24;
 /// A manifest is at most this long: a bound on what a damaged length can make us allocate.
 pub(crate) const BYTES_MAX: usize = 16 << 20;
+
+/// The sum over all but itself and the magic, of bytes that have at least a head.
+fn sum(bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[8..12]);
+    hasher.update(&bytes[16..]);
+    hasher.finalize()
+}
 
 /// What a stream is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +114,7 @@ impl Manifest {
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&body);
-        let sum = crc32fast::hash(&bytes[16..]);
+        let sum = sum(&bytes);
         bytes[12..16].copy_from_slice(&sum.to_le_bytes());
         Ok(bytes)
     }
@@ -127,7 +136,7 @@ impl Manifest {
             return Err(Error::NewerFormat { path, found: version, supported: VERSION });
         }
         let length = u64::from_le_bytes(*head[16..].first_chunk().expect("24 bytes"));
-        if length != body.len() as u64 || crc32fast::hash(&bytes[16..]) != word(12) {
+        if length != body.len() as u64 || sum(bytes) != word(12) {
             return Err(corrupt("the manifest does not match its checksum"));
         }
         let config = bincode::config::standard().with_limit::<BYTES_MAX>();
@@ -219,6 +228,7 @@ mod tests {
     #[test]
     fn a_saved_manifest_is_read_back() {
         let storage = Memory::new();
+        let _lock = storage.lock(true).unwrap();
         assert_eq!(Manifest::load(&storage).unwrap(), None);
         sample().save(&storage, &crate::latch::Latch::default()).unwrap();
         assert_eq!(Manifest::load(&storage).unwrap(), Some(sample()));

@@ -30,6 +30,9 @@ thread_local! {
     static DRAFT: Cell<Option<Box<Draft>>> = const { Cell::new(None) };
 }
 
+/// The groups of a stream by name, or why one cannot be opened.
+pub(crate) type Desks = BTreeMap<String, Result<Arc<Desk>, Arc<Error>>>;
+
 /// One open stream.
 #[derive(Debug)]
 pub(crate) struct Mill {
@@ -37,7 +40,7 @@ pub(crate) struct Mill {
     pub(super) terms: Terms,
     pub(crate) manifest: Mutex<Manifest>,
     /// The groups by name. One whose journal is damaged keeps the error instead.
-    pub(crate) desks: RwLock<BTreeMap<String, Result<Arc<Desk>, Arc<Error>>>>,
+    pub(crate) desks: RwLock<Desks>,
     pub(crate) recovery: Recovery,
     pub(crate) entry_bytes_max: u64,
     pub(crate) batch_bytes_max: u64,
@@ -47,13 +50,9 @@ pub(crate) struct Mill {
 }
 
 impl Mill {
-    fn partitions(&self) -> u32 {
-        u32::try_from(self.ground.logs.len()).expect("bounded by PARTITIONS_MAX")
-    }
-
     /// The partition for the next entry: by its key, else in turn.
     fn choose(&self, key: Option<&[u8]>) -> u32 {
-        match (key, self.partitions()) {
+        match (key, self.ground.partitions()) {
             (_, 1) => 0,
             (Some(key), partitions) => partition_of(key, partitions),
             (None, partitions) => self.turn.fetch_add(1, Ordering::Relaxed) % partitions,
@@ -254,7 +253,7 @@ impl Mill {
         self.ground.check_open()?;
         let log = self.ground.logs.get(id.partition() as usize).ok_or(Error::NoSuchPartition {
             partition: id.partition(),
-            partitions: self.partitions(),
+            partitions: self.ground.partitions(),
         })?;
         if id.offset() < log.start() || id.offset() >= log.visible() {
             return Ok(None);
@@ -303,7 +302,9 @@ impl Mill {
         }
         self.ground.audience.ring_all();
         let desks = self.each_desk();
-        desks.iter().for_each(|desk| desk.waiters.ring_all());
+        for desk in &desks {
+            desk.waiters.ring_all();
+        }
         let mut outcome = Ok(());
         for log in &self.ground.logs {
             outcome = outcome.and(log.close());

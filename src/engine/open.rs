@@ -50,11 +50,14 @@ pub(crate) struct Trial {
 }
 
 impl Plan {
+    #[cfg(test)]
     fn salts(&self) -> Salts {
-        #[cfg(test)]
-        if let Some(seed) = self.trial.salts {
-            return Salts::Seeded(seed.into());
-        }
+        self.trial.salts.map_or_else(Salts::default, |seed| Salts::Seeded(seed.into()))
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "only trials bring salts of their own")]
+    fn salts(&self) -> Salts {
         Salts::default()
     }
 

@@ -57,7 +57,6 @@ impl Ledger {
             Event::Skipped { partition, first, end } => {
                 self.apply_skipped(*partition, *first, *end);
             }
-            Event::Grown { starts } => self.entries.grow(starts),
             Event::Reopened(reopening) => self.apply_reopened(reopening),
         }
     }

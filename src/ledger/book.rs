@@ -129,14 +129,6 @@ impl Ledger {
         Some(self.entries.window(partition)?.cursor)
     }
 
-    /// The first entry of a partition that is still needed: the floor, or a parked entry below it.
-    pub(crate) fn first_needed(&self, partition: u32) -> Option<u64> {
-        let floor = self.entries.window(partition)?.floor;
-        let mut parked =
-            self.parked.range(EntryId::new(partition, 0)..EntryId::new(partition, floor));
-        Some(parked.next().map_or(floor, |(id, _)| id.offset()))
-    }
-
     /// How many entries below `ends` are neither settled nor set aside.
     pub(crate) fn lag(&self, ends: &[u64]) -> u64 {
         let unread = self.entries.windows.iter().zip(ends);
@@ -173,14 +165,10 @@ impl Ledger {
         self.members.live().map(|(id, member)| (id, &*member.name, self.entries.leased_by(id.slot)))
     }
 
+    #[cfg(test)]
     pub(crate) fn member(&self, name: &str) -> Option<MemberId> {
         let slot = *self.members.names.get(name)?;
         Some(MemberId { slot, join: self.members.in_slot(slot)?.join })
-    }
-
-    /// Fails with how the member went, if it did.
-    pub(crate) fn check_member(&self, member: MemberId) -> Result<()> {
-        self.members.get(member).map(|_| ())
     }
 
     /// The attempts of a run's entries, as (first offset, count, attempts).

@@ -19,8 +19,7 @@
 //! | 11 | redriven | run |
 //! | 12 | parked, now discarded | run |
 //! | 13 | skipped as lost | partition, first offset, count |
-//! | 14 | partitions added | how many, start of each |
-//! | 15 | reopened | unclean (u8: 0, 1), next lease number, totals, last, how many, end of each |
+//! | 14 | reopened | unclean (u8: 0, 1), next lease number, totals, last, how many, end of each |
 //!
 //! Totals are the numbers of entries acked, discarded, lost and redelivered since the group exists;
 //! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
@@ -96,12 +95,8 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put(out, *first);
             put(out, end - first);
         }
-        Event::Grown { starts } => {
-            out.push(14);
-            put_list(out, starts);
-        }
         Event::Reopened(reopening) => {
-            out.push(15);
+            out.push(14);
             put_reopening(out, reopening);
         }
     }
@@ -153,8 +148,7 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
             Event::Skipped { partition, first, end }
         }
-        14 => Event::Grown { starts: read_list(reader)? },
-        15 => Event::Reopened(Box::new(read_reopening(reader, now)?)),
+        14 => Event::Reopened(Box::new(read_reopening(reader, now)?)),
         _ => return Err(Inconsistent("no such event")),
     })
 }

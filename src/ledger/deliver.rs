@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::book::{Ledger, OFFSETS_MAX};
 use super::event::{Event, MemberId, Run};
 use super::hold::LEASES_MAX;
-use super::replay::PARTITIONS_MAX;
 use super::times::after;
 use super::window::State;
 use crate::clock::Moment;
@@ -134,19 +133,5 @@ impl Ledger {
         let parked =
             self.parked.range(EntryId::new(partition, first)..EntryId::new(partition, end));
         open.map(|group| group.count).sum::<u64>() + parked.count() as u64
-    }
-
-    /// Adds partitions, each to be read from its start.
-    ///
-    /// # Errors
-    /// [`Error::LimitReached`].
-    pub(crate) fn grow(&self, starts: &[u64], out: &mut Vec<Event>) -> Result<()> {
-        if self.partitions() + starts.len() > PARTITIONS_MAX {
-            return Err(Error::LimitReached { what: "partitions", max: PARTITIONS_MAX as u64 });
-        }
-        if !starts.is_empty() {
-            out.push(Event::Grown { starts: starts.into() });
-        }
-        Ok(())
     }
 }

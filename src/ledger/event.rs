@@ -156,8 +156,6 @@ pub(crate) enum Event {
     Dropped { run: Run },
     /// All entries from `first` to `end`, whatever they were, are lost.
     Skipped { partition: u32, first: u64, end: u64 },
-    /// Partitions were added, to be read from these offsets.
-    Grown { starts: Box<[u64]> },
     /// The directory was opened again.
     Reopened(Box<Reopening>),
 }

@@ -91,6 +91,7 @@ impl Holds {
     }
 
     /// How many holds are in use.
+    #[cfg(test)]
     pub(super) fn live(&self) -> u32 {
         self.live
     }

@@ -52,15 +52,6 @@ impl Ledger {
                 (*first, *end) = ((*first).min(last), (*end).min(last));
                 cut
             }
-            Event::Grown { starts } => {
-                let ends = ends.iter().skip(self.partitions()).copied();
-                let mut cut = false;
-                for (start, end) in starts.iter_mut().zip(ends.chain(std::iter::repeat(0))) {
-                    cut |= *start > end;
-                    *start = (*start).min(end);
-                }
-                cut
-            }
             // It forgot what was left out, unless the log has lost more since.
             Event::Reopened(reopening) => {
                 let mut then = (0..).zip(&reopening.ends);
@@ -100,12 +91,6 @@ impl Ledger {
                 ensure(*end <= OFFSETS_MAX, "an offset is out of bounds")?;
                 ensure(first <= end, "a range ends before it starts")?;
                 ensure(*first <= window.cursor, "a range starts beyond the cursor")
-            }
-            Event::Grown { starts } => {
-                let partitions = self.partitions() + starts.len();
-                ensure(partitions <= PARTITIONS_MAX, "too many partitions")?;
-                let in_bounds = starts.iter().all(|start| *start <= OFFSETS_MAX);
-                ensure(in_bounds, "an offset is out of bounds")
             }
             Event::Reopened(reopening) => {
                 let ends = reopening.ends.len();

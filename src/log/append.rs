@@ -61,6 +61,8 @@ pub(super) struct Writer {
     pub(super) previous: (u64, u64),
     pub(super) next_sequence: u64,
     pub(super) last_capacity: u64,
+    /// Nothing is appended any more.
+    pub(super) closed: bool,
     /// Sealed segments that are not synced yet, oldest first.
     pub(super) unsynced: Vec<Unsynced>,
 }
@@ -131,9 +133,8 @@ impl Log {
     /// Starts a new segment that begins with the frames of `snapshot` and has room for `bytes`
     /// more, and seals the one before.
     pub(crate) fn roll_with(&self, snapshot: &Draft, bytes: u64, time: u64) -> Result<()> {
-        self.settings.latch.check()?;
         let mut spare = self.spare.lock();
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         let needed = needed_bytes(snapshot.frames_bytes() + bytes);
         self.start_next(&mut spare, &mut writer, needed, time, Some(snapshot))?;
         let first = writer.end;
@@ -156,11 +157,17 @@ impl Log {
         self.visible.load(Ordering::Acquire)
     }
 
-    /// As [`visible`](Self::visible), ordered after whatever an appender published before: what a
-    /// reader asks after it has said that it waits, so that no wake-up is lost.
-    pub(crate) fn visible_after_waiting(&self) -> u64 {
-        let _ordered = self.writer.lock();
-        self.visible()
+    /// Orders the caller after or before each append as a whole. A reader that has said that it
+    /// waits does this before it looks once more, so that no wake-up is lost.
+    pub(crate) fn order_after_appends(&self) {
+        drop(self.writer.lock());
+    }
+
+    /// Locks the writer, unless the log is closed or poisoned.
+    fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        self.settings.latch.check()?;
+        let writer = self.writer.lock();
+        if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
 
     /// The first offset that is still stored.
@@ -215,8 +222,7 @@ impl Log {
 
     /// Locks the writer once `bytes` of frames go into its active segment.
     fn make_room(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
-        self.settings.latch.check()?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         if !writer.fits(bytes) {
             drop(writer);
             writer = self.roll(bytes, time)?;
@@ -234,7 +240,7 @@ impl Log {
     /// Starts a segment that takes `bytes` of frames, unless somebody else just did.
     fn roll(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
         let mut spare = self.spare.lock();
-        let mut writer = self.writer.lock();
+        let mut writer = self.open_writer()?;
         if !writer.fits(bytes) {
             let first = self.segments.read().is_empty();
             assert!(

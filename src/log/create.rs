@@ -7,6 +7,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::header::{FRAMES_AT, Floor, Head};
@@ -22,6 +23,7 @@ pub(crate) enum Salts {
     #[default]
     Random,
     /// A counter that is scrambled.
+    #[cfg(test)]
     Seeded(AtomicU64),
 }
 
@@ -29,6 +31,7 @@ impl Salts {
     pub(crate) fn next(&self) -> u64 {
         match self {
             Self::Random => RandomState::new().build_hasher().finish(),
+            #[cfg(test)]
             Self::Seeded(counter) => {
                 let mut mixed = counter.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
                 mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

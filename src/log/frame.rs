@@ -150,8 +150,8 @@ pub(crate) fn body_sum(body: &[u8]) -> u32 {
 
 /// CRC-32 of `bytes`, started with `salt`.
 pub(crate) fn salted(salt: u64, bytes: &[u8]) -> u32 {
-    let [a, b, c, d, e, f, g, h] = salt.to_le_bytes();
-    let start = u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h]);
+    let salt = salt.to_le_bytes();
+    let start = u32_at(&salt, 0) ^ u32_at(&salt, 4);
     let mut hasher = Hasher::new_with_initial(start);
     hasher.update(bytes);
     hasher.finalize()

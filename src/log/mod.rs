@@ -19,6 +19,7 @@
 //! | `tail` | judging the first frame that cannot be believed: torn, or rot |
 //! | `start` | the place from which on opening looks |
 //! | `adopt` | taking over what was found |
+//! | `survey` | how long it is, and whether all of it is unharmed |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
 
 mod active;
@@ -37,6 +38,7 @@ mod scan;
 mod segment;
 mod settings;
 mod start;
+mod survey;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,8 @@ pub(crate) use cursor::{Bounds, Cursor};
 pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
 pub(crate) use frame::Kind;
 pub(crate) use header::{Owner, OwnerKind};
-pub(crate) use recover::{Recovery, Torn};
+
 pub(crate) use run::{Run, Slot};
+#[cfg(test)]
+pub(crate) use settings::Controls;
 pub(crate) use settings::{Settings, Staging};

@@ -76,10 +76,8 @@ fn a_created_file_is_zero_and_shows_what_is_stored_by_map_and_by_file() {
         assert_eq!(loaded(&*region, 0, 10_000), vec![0; 10_000]);
         region.populate(0, 1 << 40).unwrap();
         region.store(9_990, &[b"01234", b"56789"]);
-        region.store_word(8, 258);
         region.write(20, b"written").unwrap();
         assert_eq!(read(&*region, 9_990, 10), b"0123456789");
-        assert_eq!(read(&*region, 8, 8), [2, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(loaded(&*region, 20, 7), b"written");
         region.sync().unwrap();
         region.drop_cache().unwrap();
@@ -88,7 +86,6 @@ fn a_created_file_is_zero_and_shows_what_is_stored_by_map_and_by_file() {
         let mut past = [0; 11];
         assert!(panics(|| drop(loaded(&*region, 9_990, 11))));
         assert!(panics(|| region.store(9_999, &[b"ab"])));
-        assert!(panics(|| region.store_word(12, 1)));
         assert!(panics(|| region.read(9_990, &mut past).unwrap()));
         assert!(panics(|| region.write(9_999, b"ab").unwrap()));
     });
@@ -108,7 +105,6 @@ fn a_file_is_created_once_and_opened_as_it_is() {
         assert_eq!(loaded(&*reader, 0, 5), b"again");
         assert_eq!(read(&*reader, 0, 5), b"again");
         assert!(panics(|| reader.store(0, &[b"x"])));
-        assert!(panics(|| reader.store_word(0, 1)));
         assert!(panics(|| reader.populate(0, 1).unwrap()));
     });
 }

@@ -25,7 +25,7 @@
 use std::fs::File;
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -82,21 +82,6 @@ impl Mapping {
             unsafe { ptr::copy_nonoverlapping(part.as_ptr(), to, part.len()) };
             to = to.wrapping_add(part.len());
         }
-    }
-
-    /// Stores `word`, little-endian, as one atomic store that is seen after all before it.
-    #[inline]
-    pub(super) fn store_word(&self, at: u64, word: u64) {
-        assert!(self.writable, "stored into a region that was opened for reading");
-        assert!(at.is_multiple_of(8), "a word is stored at a multiple of 8, not at {at}");
-        let to = self.map.as_mut_ptr().wrapping_add(self.span(at, 8));
-        #[expect(clippy::cast_ptr_alignment, reason = "maps start at a page, `at` is checked")]
-        let to = to.cast::<u64>();
-        // SAFETY: `to` has 8 bytes inside the live, writable map (`span`, asserted); it is aligned,
-        // since maps start at a page and `at` is a multiple of 8. The atomic does not outlive this
-        // statement, and its bytes may change under it: it is the one type made for that.
-        let cell = unsafe { AtomicU64::from_ptr(to) };
-        cell.store(word.to_le(), Ordering::Release);
     }
 
     /// Appends `len` bytes from `at` to `into`, without zeroing the room for them first.
@@ -300,31 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_little_endian() {
-        let block = block();
-        block.store_word(8, 0x0102_0304_0506_0708);
-        let mut bytes = Vec::new();
-        block.load(8, 8, &mut bytes);
-        assert_eq!(bytes, [8, 7, 6, 5, 4, 3, 2, 1]);
-    }
-
-    #[test]
     fn the_last_byte_is_inside_and_the_next_is_not() {
         let block = block();
         block.store(4095, &[b"x"]);
-        block.store_word(4088, 1);
         block.load(4096, 0, &mut Vec::new());
         assert!(panics(|| block.store(4095, &[b"x", b"y"])));
         assert!(panics(|| block.store(u64::MAX, &[b"x"])));
-        assert!(panics(|| block.store_word(4096, 1)));
         assert!(panics(|| block.load(4096, 1, &mut Vec::new())));
         assert!(panics(|| block.load(1, usize::MAX, &mut Vec::new())));
         assert!(panics(|| block.load(4097, 0, &mut Vec::new())));
-    }
-
-    #[test]
-    fn a_word_off_its_alignment_is_refused() {
-        assert!(panics(|| block().store_word(4, 1)));
     }
 
     #[test]

@@ -210,11 +210,6 @@ impl Region for BlockRegion {
         self.map.store(at, parts);
     }
 
-    fn store_word(&self, at: u64, word: u64) {
-        self.check_writable();
-        self.map.store_word(at, word);
-    }
-
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
         self.map.load(at, len, into);
     }

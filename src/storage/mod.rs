@@ -92,10 +92,6 @@ pub(crate) trait Region: Debug + Send + Sync {
     /// the machine only after `sync`.
     fn store(&self, at: u64, parts: &[&[u8]]);
 
-    /// Stores eight bytes (little-endian) at `at`, a multiple of 8, as one atomic store that is
-    /// seen after everything stored before it.
-    fn store_word(&self, at: u64, word: u64);
-
     /// Appends `len` bytes from `at` of the map to `into`.
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>);
 

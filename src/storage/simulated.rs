@@ -242,11 +242,6 @@ impl Region for Extent {
         self.state.lock().store(self.file, at, parts);
     }
 
-    fn store_word(&self, at: u64, word: u64) {
-        assert!(at.is_multiple_of(8), "a word is stored at a multiple of 8, not at {at}");
-        self.store(at, &[&word.to_le_bytes()]);
-    }
-
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
         let at = self.span(at, len);
         let state = self.state.lock();

@@ -190,15 +190,6 @@ fn redriven_entries_start_again_from_zero_even_far_below_the_floor() {
 }
 
 #[test]
-fn added_partitions_are_read_from_their_starts() {
-    let mut desk = Desk::plain();
-    desk.run(|ledger, _, out| ledger.grow(&[0, 7], out)).unwrap();
-    let cursors: Vec<_> = (0..4).map(|p| desk.ledger.cursor(p)).collect();
-    assert_eq!(cursors, [Some(250), Some(0), Some(7), None]);
-    assert_eq!(desk.ledger.lag(&[251, 1, 8]), 3);
-}
-
-#[test]
 fn sweep_ends_many_leases_in_bounded_steps() {
     // One entry in each of 1,100 chunks.
     let mut desk = Desk::new(Policy { max_in_flight: 1_000_000, ..policy() }, &[255]);

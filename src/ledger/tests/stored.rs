@@ -36,7 +36,6 @@ fn all() -> Vec<Event> {
         Event::Redriven { run, due },
         Event::Dropped { run },
         Event::Skipped { partition: 1, first: 5, end: 1 << 50 },
-        Event::Grown { starts: [0, 1 << 60].into() },
         Event::Reopened(Box::new(Reopening {
             ends: [4, 0, u64::MAX].into(),
             unclean: true,
@@ -68,7 +67,7 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let run = Run::new(1, 300, 100);
     let first: BTreeMap<u8, &str> =
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
-    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=15).collect::<Vec<u8>>());
+    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=14).collect::<Vec<u8>>());
     let never = super::super::times::NEVER;
     let out = Event::HandedOut { run, lease: 200, slot: 5, deadline: never, alive_until: never };
     assert_eq!(encoded(&[out]), [3, 1, 0xac, 0x02, 100, 0xc8, 0x01, 5]);
@@ -118,7 +117,6 @@ fn busy() -> Desk {
     desk.read(b, 3);
     desk.run(|l, now, out| l.redrive_all(now.at, 9, out));
     desk.run(|l, _, out| l.skip(1, 0, 1_000, out)).unwrap();
-    desk.run(|l, _, out| l.grow(&[9], out)).unwrap();
     desk.run(|l, now, out| l.leave(now.at, b, out)).unwrap();
     desk.advance(31);
     desk.expire();
@@ -226,7 +224,6 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Dropped { run: settled },
         Event::Skipped { partition: 0, first: 291, end: 300 },
         Event::Skipped { partition: 9, first: 0, end: 1 },
-        Event::Grown { starts: vec![0; 70_000].into() },
         reopened(&[300], 99),
         reopened(&[300, 0, 0], 0),
     ] {

@@ -114,7 +114,10 @@ impl Setup {
         }
     }
 
-    fn open<S: Storage + Clone + 'static>(&self, storage: &S) -> Result<(Log, super::Recovery)> {
+    fn open<S: Storage + Clone + 'static>(
+        &self,
+        storage: &S,
+    ) -> Result<(Log, super::recover::Recovery)> {
         Log::open(self.settings(storage))
     }
 }

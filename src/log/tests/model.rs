@@ -178,7 +178,7 @@ fn check_read(log: &Log, visible: &[Item], from: u64, bounds: Bounds) {
 fn check<S: Survivor>(setup: &Setup, mut storage: S, steps: &[Step]) {
     drop(storage.lock(true).unwrap());
     let (mut log, recovery) = setup.open(&storage).unwrap();
-    assert_eq!(recovery, super::super::Recovery::default());
+    assert_eq!(recovery, crate::log::recover::Recovery::default());
     let mut model = Model::default();
     for step in steps {
         check_step(setup, &mut storage, &mut log, &mut model, step);
@@ -232,6 +232,8 @@ fn a_cursor_goes_on_across_closing_and_regrowing() {
     let one = Item { payload: b"one".to_vec(), ..Item::default() };
     append(&log, std::slice::from_ref(&one)).unwrap();
     log.close().unwrap();
+    assert!(append(&log, std::slice::from_ref(&one)).unwrap_err().is_closed());
+    let (log, _) = setup.open(&disk).unwrap();
     append(&log, std::slice::from_ref(&one)).unwrap();
     let (items, error) = read_from(&log, Cursor::at(0), ALL);
     assert!(error.is_none() && items.len() == 2);

@@ -111,11 +111,6 @@ impl Region for DiskRegion {
     }
 
     #[inline]
-    fn store_word(&self, at: u64, word: u64) {
-        self.map.store_word(at, word);
-    }
-
-    #[inline]
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
         self.map.load(at, len, into);
     }
