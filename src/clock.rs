@@ -173,6 +173,12 @@ pub(crate) fn wall_micros(wall: SystemTime) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The wall time `micros` after 1970.
+pub(crate) fn wall_time(micros: u64) -> SystemTime {
+    let since = Duration::from_micros(micros);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 /// Microseconds since the clock's start: what leases, delays and sessions are measured in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Moment(pub(crate) u64);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::Batch;
 use crate::clock::Moment;
-use crate::delivery::{Batch, Settlement};
+use crate::delivery::Settlement;
 use crate::engine::{Answer, Post, Verb, Want};
 use crate::error::Result;
 use crate::id::Token;
 use crate::ledger::Again;
-use crate::options::lasting;
+use crate::limits::lasting;
 use crate::reader::at_least_one;
 
 /// One named member of a group, from [`Group::join`](crate::Group::join).

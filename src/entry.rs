@@ -1,11 +1,7 @@
-//! What goes in and what comes out: [`NewEntry`], [`Entry`].
+//! [`NewEntry`]: what goes in.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use crate::engine::Parcel;
 use crate::error::{Error, Result};
 use crate::log::Fields;
 use crate::subject;
@@ -118,85 +114,6 @@ impl<'a> From<&NewEntry<'a>> for NewEntry<'a> {
     fn from(entry: &NewEntry<'a>) -> Self {
         entry.clone()
     }
-}
-
-/// What both [`Entry`] and [`View`](crate::View) tell of an entry.
-macro_rules! accessors {
-    () => {
-        /// Where the entry stands.
-        pub fn id(&self) -> $crate::EntryId {
-            self.parcel.id(self.index)
-        }
-
-        /// What was appended.
-        pub fn payload(&self) -> &[u8] {
-            self.parcel.payload(self.index)
-        }
-
-        /// The key that chose the partition, if there was one.
-        pub fn key(&self) -> Option<&[u8]> {
-            self.parcel.fields(self.index).find_map(|field| match field {
-                $crate::log::Field::Key(key) => Some(key),
-                _ => None,
-            })
-        }
-
-        /// The subject, if there was one.
-        pub fn subject(&self) -> Option<&str> {
-            self.parcel.fields(self.index).find_map(|field| match field {
-                $crate::log::Field::Subject(subject) => Some(subject),
-                _ => None,
-            })
-        }
-
-        /// The headers, in the order they were given.
-        pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-            self.parcel.fields(self.index).filter_map(|field| match field {
-                $crate::log::Field::Header(name, value) => Some((name, value)),
-                _ => None,
-            })
-        }
-
-        /// The value of the first header of that name.
-        pub fn header(&self, name: &str) -> Option<&[u8]> {
-            self.headers().find_map(|(found, value)| (found == name).then_some(value))
-        }
-
-        /// When it was appended, by the wall clock of the stream. Clocks jump: order is told by
-        /// ids.
-        pub fn timestamp(&self) -> std::time::SystemTime {
-            $crate::entry::wall_time(self.parcel.time(self.index))
-        }
-    };
-}
-pub(crate) use accessors;
-
-/// A stored entry, as readers, subscriptions and `get` return it. A cheap clone that owns its
-/// bytes together with the other entries of the same read.
-#[derive(Clone)]
-pub struct Entry {
-    pub(crate) parcel: Arc<Parcel>,
-    pub(crate) index: usize,
-}
-
-impl Entry {
-    accessors!();
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("id", &self.id().to_string())
-            .field("subject", &self.subject())
-            .field("payload", &String::from_utf8_lossy(self.payload()))
-            .finish_non_exhaustive()
-    }
-}
-
-/// The wall time `micros` after 1970.
-pub(crate) fn wall_time(micros: u64) -> SystemTime {
-    let since = Duration::from_micros(micros);
-    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Names of things that are handed around: [`EntryId`] and [`Token`].
+//! Names of things that are handed around: [`EntryId`], [`Ids`] and [`Token`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +93,47 @@ impl Token {
         self.lease
     }
 }
+
+/// The ids of a batch: consecutive offsets of one partition. An iterator over them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    partition: u32,
+    first: u64,
+    end: u64,
+}
+
+impl Ids {
+    pub(crate) fn new(partition: u32, first: u64, end: u64) -> Self {
+        Self { partition, first, end }
+    }
+
+    /// The id of the first entry that is left; `None` if there is none.
+    pub fn first(&self) -> Option<EntryId> {
+        (self.first < self.end).then(|| EntryId::new(self.partition, self.first))
+    }
+
+    /// The id of the last entry; `None` if there is none.
+    pub fn last(&self) -> Option<EntryId> {
+        (self.first < self.end).then(|| EntryId::new(self.partition, self.end - 1))
+    }
+}
+
+impl Iterator for Ids {
+    type Item = EntryId;
+
+    fn next(&mut self) -> Option<EntryId> {
+        let id = self.first()?;
+        self.first += 1;
+        Some(id)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Ids {}
 
 #[cfg(test)]
 mod tests {

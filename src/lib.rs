@@ -1,35 +1,47 @@
 //! Durable streams and consumer groups inside your own process.
 
+mod batch;
+mod blocked;
 mod clock;
 mod consumer;
 mod delivery;
+mod durability;
 mod engine;
+mod entries;
 mod entry;
 mod error;
 mod group;
 mod hash;
 mod id;
+mod info;
 mod latch;
 mod ledger;
+mod limits;
 mod log;
 mod options;
 mod reader;
+mod recovery;
 mod start;
 mod storage;
 mod stream;
 mod subject;
+mod tally;
 mod waiters;
 
+pub use batch::{Batch, BatchIter, Deliveries, Held};
+pub use blocked::Blocked;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::Consumer;
-pub use delivery::{Batch, BatchIter, Blocked, Deliveries, Delivery, Held, Settlement};
-pub use entry::{Entry, NewEntry};
+pub use delivery::{Delivery, Settlement};
+pub use durability::Durability;
+pub use entries::{Entries, EntriesIter, Entry, View, ViewIter};
+pub use entry::NewEntry;
 pub use error::{Corruption, Error, Gone, Lost, Result};
-pub use group::{
-    Backoff, Exhausted, Group, GroupInfo, GroupOptions, GroupPartition, Member, Pending,
-};
-pub use id::{EntryId, Token};
-pub use options::{Durability, StreamOptions};
-pub use reader::{Entries, EntriesIter, Reader, Subscription, View, ViewIter};
+pub use group::Group;
+pub use id::{EntryId, Ids, Token};
+pub use info::{GroupInfo, GroupPartition, Member, PartitionInfo, Pending, StreamInfo};
+pub use options::{Backoff, Exhausted, GroupOptions, StreamOptions};
+pub use reader::{Reader, Subscription};
+pub use recovery::{PartitionRecovery, Recovery};
 pub use start::Start;
-pub use stream::{Ids, PartitionInfo, PartitionRecovery, Recovery, Stream, StreamInfo};
+pub use stream::Stream;

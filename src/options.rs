@@ -1,51 +1,23 @@
-//! How a stream is opened: [`StreamOptions`], [`Durability`], and the bounds of both streams and
-//! groups.
+//! How streams and groups are opened: [`StreamOptions`], [`GroupOptions`].
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock, Time, time_of};
-use crate::engine::{Made, Mill, Plan};
-use crate::error::{Error, Result};
+use crate::durability::Durability;
+use crate::engine::{
+    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, micros, open_group,
+};
+use crate::error::Result;
+use crate::group::Group;
+use crate::ledger::Policy;
+use crate::limits::{
+    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within,
+};
+use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
 use crate::stream::Stream;
-
-/// The most partitions a stream can have.
-pub(crate) const PARTITIONS_MAX: u32 = 16_384;
-/// The most groups a stream can have.
-pub(crate) const GROUPS_MAX: usize = 10_000;
-/// The bounds of `segment_bytes`.
-pub(crate) const SEGMENT_BYTES: (u64, u64) = (4 << 10, 1 << 30);
-/// The default of `segment_bytes`.
-pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
-/// The greatest and default `entry_bytes_max`.
-pub(crate) const ENTRY_BYTES_MAX: u64 = 16 << 20;
-/// A batch is at most this long, appended or read.
-pub(crate) const BATCH_BYTES_MAX: u64 = 16 << 20;
-/// A group's or consumer's name is at most this long.
-pub(crate) const NAME_BYTES_MAX: usize = 255;
-/// Durations in options are at most this long.
-pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// When a call that changes something says that it is done.
-///
-/// The same level holds for appending and for settling.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// When the operating system has it. Survives a crash or kill of the process, not of the
-    /// machine; [`Stream::sync`] makes what was done so far survive that too.
-    #[default]
-    Os,
-    /// As `Os`, and the first call on the stream (or a blocked read) that finds the oldest
-    /// unsynced write older than this flushes everything. A stream that nobody calls is flushed by
-    /// [`Stream::sync`], [`Stream::maintain`], [`Stream::close`] or the drop of its last handle.
-    Every(Duration),
-    /// When it is on the disk. Threads that wait at the same time share one flush, and readers see
-    /// only what is durable.
-    Always,
-}
 
 /// How to open a stream. Setters take and give the options; all checks are in the finishing verb.
 ///
@@ -121,7 +93,7 @@ impl StreamOptions {
     /// Opens the stream in a directory, or makes it if there is none or an empty one.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`], [`Error::OptionsDiffer`], [`Error::Locked`],
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::OptionsDiffer`], [`Error::Locked`],
     /// [`Error::NotAStream`], [`Error::NewerFormat`], [`Error::Corrupt`], [`Error::DiskFull`],
     /// [`Error::Io`]; [`Error::Poisoned`] if a flush failed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Stream> {
@@ -147,7 +119,7 @@ impl StreamOptions {
     /// Makes a stream in memory: the same code on blocks of memory, gone with its last handle.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`]; [`Error::Io`] if there is no memory.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption); [`Error::Io`] if there is no memory.
     pub fn in_memory(self) -> Result<Stream> {
         self.on(Arc::new(Memory::new()), Made::New)
     }
@@ -194,34 +166,175 @@ impl StreamOptions {
     }
 }
 
-/// Refuses a number outside its bounds.
-pub(crate) fn within(option: &'static str, given: u64, min: u64, max: u64) -> Result<()> {
-    if (min..=max).contains(&given) {
-        return Ok(());
+/// How long an entry waits before it is handed out again, after a nack or the end of its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff(StoredBackoff);
+
+impl Backoff {
+    /// Always as long; zero for at once.
+    pub fn fixed(wait: Duration) -> Self {
+        Self(StoredBackoff::Fixed(micros(wait)))
     }
-    let bound = format!("from {min} to {max}").into();
-    Err(Error::InvalidOption { option, given: given.to_string().into(), bound })
+
+    /// `first` after the first attempt, then twice as long each time, up to `max`.
+    pub fn exponential(first: Duration, max: Duration) -> Self {
+        Self(StoredBackoff::Exponential { first: micros(first), max: micros(max) })
+    }
 }
 
-/// Refuses a duration of zero, or one beyond all use.
-pub(crate) fn lasting(option: &'static str, given: Duration) -> Result<()> {
-    if given >= Duration::from_micros(1) && given <= DURATION_MAX {
-        return Ok(());
-    }
-    let bound = "from 1 microsecond to 365 days".into();
-    Err(Error::InvalidOption { option, given: format!("{given:?}").into(), bound })
+/// What becomes of an entry whose last attempt failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exhausted {
+    /// It is set aside, and no longer in anybody's way, until [`Group::redrive`] or
+    /// [`Group::discard_parked`].
+    #[default]
+    Park,
+    /// It is settled, and counted.
+    Discard,
 }
 
-/// Refuses a name that is empty, too long, or not printable.
-pub(crate) fn named(what: &'static str, name: &str) -> Result<()> {
-    let reason = if name.is_empty() {
-        "it is empty".to_owned()
-    } else if name.len() > NAME_BYTES_MAX {
-        format!("it has {} bytes; the bound is {NAME_BYTES_MAX}", name.len())
-    } else if name.chars().any(char::is_control) {
-        "it has control characters".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::InvalidName { what, reason: reason.into() })
+/// How to open a group. Setters take and give the options; all checks are in the finishing verb.
+///
+/// What is not set keeps the value it was given before, or the default. A group that is in use in
+/// this process is not changed by opening it once more.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use millstream::{Backoff, Start, Stream};
+///
+/// let stream = Stream::options().in_memory()?;
+/// let group = stream
+///     .group("billing")
+///     .lease(Duration::from_secs(60))
+///     .max_deliveries(5)
+///     .backoff(Backoff::exponential(Duration::from_secs(1), Duration::from_secs(300)))
+///     .open(Start::Earliest)?;
+/// assert_eq!(group.name(), "billing");
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until `open`, `create` or `open_existing` is called"]
+pub struct GroupOptions {
+    stream: Stream,
+    name: String,
+    plan: GroupPlan,
+}
+
+impl GroupOptions {
+    pub(crate) fn new(stream: Stream, name: &str) -> Self {
+        Self { stream, name: name.to_owned(), plan: GroupPlan::default() }
+    }
+
+    /// How long a delivery is its consumer's alone; by default 30 seconds. Afterwards it waits for
+    /// the backoff, then it is anybody's.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.plan.lease = Some(lease);
+        self
+    }
+
+    /// How long a consumer may be silent before it is no longer a member and what it held goes
+    /// back; by default the lease, and at least 30 seconds. Every call of the consumer is a sign
+    /// of life, and so are a blocked read and a lease that was extended.
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.plan.session_timeout = Some(timeout);
+        self
+    }
+
+    /// How often an entry is handed out before it counts as exhausted: 1 to 8,000, by default 16.
+    pub fn max_deliveries(mut self, attempts: u16) -> Self {
+        self.plan.max_deliveries = Some(attempts);
+        self
+    }
+
+    /// How long a failed entry waits; by default 100 milliseconds, doubling up to 30 seconds.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.plan.backoff = Some(backoff.0);
+        self
+    }
+
+    /// What becomes of an exhausted entry; by default [`Exhausted::Park`].
+    pub fn on_exhausted(mut self, then: Exhausted) -> Self {
+        self.plan.on_exhausted = Some(match then {
+            Exhausted::Park => StoredExhausted::Park,
+            Exhausted::Discard => StoredExhausted::Discard,
+        });
+        self
+    }
+
+    /// How many entries may be leased at one time in the whole group; by default 100,000. Entries
+    /// that wait to be tried again do not count.
+    pub fn max_in_flight(mut self, entries: u64) -> Self {
+        self.plan.max_in_flight = Some(entries);
+        self
+    }
+
+    /// How many entries may be leased at one time to one consumer; by default without bound.
+    pub fn max_in_flight_per_consumer(mut self, entries: u64) -> Self {
+        self.plan.max_in_flight_per_consumer = Some(entries);
+        self
+    }
+
+    /// Opens the group, or makes it with this start if it is not there. The start of a group that
+    /// is there does not change.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::StartBeyondEnd`],
+    /// [`Error::NoSuchPartition`], [`Error::LimitReached`], [`Error::Corrupt`] (its journal is
+    /// damaged), [`Error::Closed`], [`Error::Poisoned`], [`Error::DiskFull`], [`Error::Io`].
+    #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
+    pub fn open(self, start: Start) -> Result<Group> {
+        self.finish(Made::IfMissing, Some(&start))
+    }
+
+    /// Makes the group.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if it is there, and those of [`open`](Self::open).
+    #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
+    pub fn create(self, start: Start) -> Result<Group> {
+        self.finish(Made::New, Some(&start))
+    }
+
+    /// Opens the group that is there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not, and those of [`open`](Self::open).
+    pub fn open_existing(self) -> Result<Group> {
+        self.finish(Made::Before, None)
+    }
+
+    fn finish(self, made: Made, start: Option<&Start>) -> Result<Group> {
+        named("group", &self.name)?;
+        self.check()?;
+        let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
+        Ok(Group { seat })
+    }
+
+    fn check(&self) -> Result<()> {
+        let GroupPlan { lease, session_timeout, max_deliveries, backoff, .. } = &self.plan;
+        for (option, given) in [("lease", lease), ("session_timeout", session_timeout)] {
+            if let Some(given) = given {
+                lasting(option, *given)?;
+            }
+        }
+        if let Some(attempts) = max_deliveries {
+            within("max_deliveries", u64::from(*attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;
+        }
+        let waits = match backoff {
+            Some(StoredBackoff::Fixed(wait)) => [*wait, *wait],
+            Some(StoredBackoff::Exponential { first, max }) => [*first, *max],
+            None => [0, 0],
+        };
+        let year = micros(DURATION_MAX);
+        waits.into_iter().try_for_each(|wait| within("backoff", wait, 0, year))?;
+        let bounds = [
+            ("max_in_flight", self.plan.max_in_flight),
+            ("max_in_flight_per_consumer", self.plan.max_in_flight_per_consumer),
+        ];
+        for (option, given) in bounds {
+            within(option, given.unwrap_or(1), 1, u64::MAX)?;
+        }
+        Ok(())
+    }
 }

@@ -1,14 +1,13 @@
 //! Reading without a group: [`Reader`] and [`Subscription`], and the [`Entries`] they return.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
-use crate::engine::{Handle, Parcel, Span, Tour};
-use crate::entry::{Entry, accessors};
+use crate::engine::{Handle, Span, Tour};
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
 
@@ -157,121 +156,4 @@ impl Subscription {
 /// Refuses a read of nothing.
 pub(crate) fn at_least_one(max: u32) -> Result<()> {
     if max == 0 { Err(Error::TooSmall { what: "the maximum of a read", min: "1" }) } else { Ok(()) }
-}
-
-/// What a read of a [`Reader`] or [`Subscription`] returns. By value it yields [`Entry`], by
-/// reference [`View`], which costs nothing.
-#[derive(Clone)]
-pub struct Entries {
-    parcel: Arc<Parcel>,
-}
-
-impl Entries {
-    pub(crate) fn new(parcel: Parcel) -> Self {
-        Self { parcel: Arc::new(parcel) }
-    }
-
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
-        self.parcel.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Looks at each entry.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = View<'_>> {
-        (0..self.len()).map(|index| View { parcel: &self.parcel, index })
-    }
-}
-
-impl fmt::Debug for Entries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-impl IntoIterator for Entries {
-    type Item = Entry;
-    type IntoIter = EntriesIter;
-
-    fn into_iter(self) -> EntriesIter {
-        EntriesIter { next: 0, end: self.len(), parcel: self.parcel }
-    }
-}
-
-impl<'a> IntoIterator for &'a Entries {
-    type Item = View<'a>;
-    type IntoIter = ViewIter<'a>;
-
-    fn into_iter(self) -> ViewIter<'a> {
-        ViewIter { parcel: &self.parcel, next: 0, end: self.len() }
-    }
-}
-
-/// Yields the entries of a read.
-#[derive(Debug)]
-pub struct EntriesIter {
-    parcel: Arc<Parcel>,
-    next: usize,
-    end: usize,
-}
-
-impl Iterator for EntriesIter {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        let index = (self.next < self.end).then_some(self.next)?;
-        self.next += 1;
-        Some(Entry { parcel: Arc::clone(&self.parcel), index })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.end - self.next, Some(self.end - self.next))
-    }
-}
-
-impl ExactSizeIterator for EntriesIter {}
-
-/// Yields views of the entries of a read.
-#[derive(Debug)]
-pub struct ViewIter<'a> {
-    parcel: &'a Parcel,
-    next: usize,
-    end: usize,
-}
-
-impl<'a> Iterator for ViewIter<'a> {
-    type Item = View<'a>;
-
-    fn next(&mut self) -> Option<View<'a>> {
-        let index = (self.next < self.end).then_some(self.next)?;
-        self.next += 1;
-        Some(View { parcel: self.parcel, index })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.end - self.next, Some(self.end - self.next))
-    }
-}
-
-impl ExactSizeIterator for ViewIter<'_> {}
-
-/// One entry of a read, looked at where it lies.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    pub(crate) parcel: &'a Parcel,
-    pub(crate) index: usize,
-}
-
-impl View<'_> {
-    accessors!();
-}
-
-impl fmt::Debug for View<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("id", &self.id().to_string()).finish_non_exhaustive()
-    }
 }

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::engine::{Handle, Mill, Span, Tour};
-use crate::entry::{Entry, NewEntry};
+use crate::entries::Entry;
+use crate::entry::NewEntry;
 use crate::error::Result;
-use crate::group::GroupOptions;
-use crate::id::EntryId;
-use crate::options::StreamOptions;
+use crate::id::{EntryId, Ids};
+use crate::info::{PartitionInfo, StreamInfo};
+use crate::options::{GroupOptions, StreamOptions};
 use crate::reader::{Reader, Subscription};
+use crate::recovery::Recovery;
 use crate::start::Start;
 
 /// A durable stream: one directory, or one block of memory, of 1 to N partitions and any number
@@ -171,7 +171,7 @@ impl Stream {
     pub fn reader(&self, start: Start) -> Result<Reader> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        let starts = start.resolve(ground)?;
+        let starts = ground.resolve(&start)?;
         Ok(Reader::new(Arc::clone(&self.handle), starts))
     }
 
@@ -246,107 +246,4 @@ impl Stream {
     pub fn close(self) -> Result<()> {
         self.mill().close()
     }
-}
-
-/// The ids of a batch: consecutive offsets of one partition. An iterator over them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ids {
-    partition: u32,
-    first: u64,
-    end: u64,
-}
-
-impl Ids {
-    pub(crate) fn new(partition: u32, first: u64, end: u64) -> Self {
-        Self { partition, first, end }
-    }
-
-    /// The id of the first entry that is left; `None` if there is none.
-    pub fn first(&self) -> Option<EntryId> {
-        (self.first < self.end).then(|| EntryId::new(self.partition, self.first))
-    }
-
-    /// The id of the last entry; `None` if there is none.
-    pub fn last(&self) -> Option<EntryId> {
-        (self.first < self.end).then(|| EntryId::new(self.partition, self.end - 1))
-    }
-}
-
-impl Iterator for Ids {
-    type Item = EntryId;
-
-    fn next(&mut self) -> Option<EntryId> {
-        let id = self.first()?;
-        self.first += 1;
-        Some(id)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Ids {}
-
-/// What is in a stream.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct StreamInfo {
-    /// One for each partition, in order.
-    pub partitions: Vec<PartitionInfo>,
-    /// The names of the groups.
-    pub groups: Vec<String>,
-}
-
-impl StreamInfo {
-    /// How many entries are stored.
-    pub fn entries(&self) -> u64 {
-        self.partitions.iter().map(|partition| partition.end - partition.start).sum()
-    }
-}
-
-/// What is in a partition.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct PartitionInfo {
-    /// The first offset that is stored.
-    pub start: u64,
-    /// The offset that the next entry gets.
-    pub end: u64,
-    /// Everything below this offset is synced.
-    pub durable_end: u64,
-    /// How many segment files there are.
-    pub segments: usize,
-    /// How many bytes their frames take.
-    pub bytes: u64,
-}
-
-/// What opening a stream had to repair.
-#[derive(Clone, Debug, Default, Serialize)]
-#[non_exhaustive]
-pub struct Recovery {
-    /// The partitions that were not closed the last time.
-    pub partitions: Vec<PartitionRecovery>,
-}
-
-impl Recovery {
-    /// Whether every partition was closed.
-    pub fn is_clean(&self) -> bool {
-        self.partitions.is_empty()
-    }
-}
-
-/// What opening a partition had to repair.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct PartitionRecovery {
-    /// Which one.
-    pub partition: u32,
-    /// The offset that the next entry gets.
-    pub end: u64,
-    /// How many bytes of a torn tail were cut: they were never synced.
-    pub torn_bytes: u64,
-    /// How many later segments went with it.
-    pub dropped_segments: usize,
 }

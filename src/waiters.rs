@@ -45,19 +45,7 @@ use parking_lot::Mutex;
 
 pub(crate) use crate::clock::Woken;
 use crate::clock::{Moment, Parker, Time};
-
-/// How many reads are blocked in all the [`Waiters`] that share it. An append asks one tally and
-/// not each group, so idle groups cost it nothing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<AtomicUsize>);
-
-impl Tally {
-    /// Whether no read is blocked anywhere. One load.
-    #[inline]
-    pub(crate) fn is_zero(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
+use crate::tally::Tally;
 
 /// The blocked reads of one group.
 #[derive(Debug, Default)]
@@ -98,7 +86,7 @@ impl Waiters {
         let mut queue = self.queue.lock();
         queue.push_back(Place { tag, parker: Arc::clone(&parker) });
         self.blocked.store(queue.len(), Ordering::Relaxed);
-        self.tally.0.fetch_add(1, Ordering::Relaxed);
+        self.tally.add();
         Waiting { waiters: self, parker, held: Cell::new(0) }
     }
 
@@ -206,7 +194,7 @@ impl Drop for Waiting<'_> {
         let position = self.position(&queue);
         queue.remove(position);
         self.waiters.blocked.store(queue.len(), Ordering::Relaxed);
-        self.waiters.tally.0.fetch_sub(1, Ordering::Relaxed);
+        self.waiters.tally.subtract();
         // Rings are given under the queue's lock, so no further one can come for this place.
         let unused = self.held.get() + usize::from(self.parker.take_ring());
         ring_each(queue.range(position..), unused);

@@ -14,7 +14,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -23,11 +22,10 @@ use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
 use super::manifest::GroupRecord;
 use crate::clock::Moment;
-use crate::error::{Error, Lost, Result};
-use crate::id::{EntryId, Token};
-use crate::ledger::{Again, Claim, Event, Ledger, MemberId, Now, Policy, Run};
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+use crate::ledger::{Claim, Event, Ledger, MemberId, Now, Policy, Run};
 use crate::log::{Cursor, Log};
-use crate::options::Durability;
 use crate::waiters::Waiters;
 
 /// One group, open.
@@ -71,21 +69,6 @@ struct Returned {
     untaken: Vec<Claim>,
 }
 
-/// What became of a list of claims.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) refused: Vec<(EntryId, Lost)>,
-}
-
-/// What to do with claims.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Verb {
-    Ack,
-    Nack(Again),
-    Release,
-    Extend(Duration),
-}
-
 impl Desk {
     pub(super) fn new(record: &GroupRecord, ground: Arc<Ground>, opened: Opened) -> Self {
         let partitions = ground.logs.len();
@@ -123,6 +106,11 @@ impl Desk {
         self.ground.latch.check()
     }
 
+    /// Locks the group as it is.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
     /// Locks the group and brings it up to date: dropped handles first, then what time has ended.
     pub(super) fn enter(&self) -> Result<(MutexGuard<'_, State>, Now)> {
         self.check_write()?;
@@ -156,7 +144,7 @@ impl Desk {
         recorded
     }
 
-    fn take_returned(&self, state: &mut State) -> Result<()> {
+    pub(super) fn take_returned(&self, state: &mut State) -> Result<()> {
         let returned = {
             let mut returned = self.returned.lock();
             if returned.taken.is_empty() && returned.untaken.is_empty() {
@@ -223,14 +211,6 @@ impl Desk {
         }
     }
 
-    /// Waits until what was journaled is as durable as the stream promises.
-    fn promise(&self) -> Result<()> {
-        if self.ground.durability == Durability::Always {
-            self.journal.flush_all()?;
-        }
-        Ok(())
-    }
-
     /// Makes sure that there is a segment to write to, before the lock is taken.
     pub(super) fn prepare(&self) -> Result<()> {
         if self.low.load(Ordering::Relaxed) || !self.journal.is_ready() {
@@ -238,65 +218,6 @@ impl Desk {
             self.low.store(false, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Applies a verb to what the claims hold. One bad claim never costs the good ones.
-    pub(crate) fn settle(
-        &self,
-        member: Option<MemberId>,
-        claims: &[Claim],
-        verb: Verb,
-    ) -> Result<Outcome> {
-        self.check_write()?;
-        let mut outcome = Outcome::default();
-        let mut state = self.state.lock();
-        self.take_returned(&mut state)?;
-        // An ack reads no clock: whether time ended the lease makes no difference to it.
-        let now = match verb {
-            Verb::Ack => Now { at: Moment::ZERO, wall: 0 },
-            _ => now_of(&self.ground.time),
-        };
-        let State { ledger, events, .. } = &mut *state;
-        let refused = &mut outcome.refused;
-        match verb {
-            Verb::Ack => ledger.ack(claims, events, refused),
-            Verb::Nack(again) => ledger.nack(now, claims, again, events, refused),
-            Verb::Release => ledger.release(now.at, claims, events, refused),
-            Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
-        }
-        self.commit(&mut state)?;
-        if let Some(member) = member {
-            state.ledger.touch_untimed(member);
-        }
-        if !self.waiters.is_empty() {
-            self.stir(&state, now_of(&self.ground.time));
-        }
-        self.finish(state)?;
-        if matches!(verb, Verb::Ack | Verb::Nack(Again::Never)) {
-            self.promise()?;
-        }
-        Ok(outcome)
-    }
-
-    /// The same for tokens, whatever group they are from.
-    pub(crate) fn settle_tokens(
-        &self,
-        member: Option<MemberId>,
-        tokens: impl Iterator<Item = Token>,
-        verb: Verb,
-    ) -> Result<Outcome> {
-        let mut foreign = Vec::new();
-        let mut claims = Vec::with_capacity(tokens.size_hint().0);
-        for token in tokens {
-            if token.incarnation == self.incarnation {
-                claims.push(Claim::from(token));
-            } else {
-                foreign.push((token.id, Lost::Reset));
-            }
-        }
-        let mut outcome = self.settle(member, &claims, verb)?;
-        outcome.refused.extend(foreign);
-        Ok(outcome)
     }
 
     /// Does one thing to the ledger under the lock.

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::pool::Pool;
-use crate::clock::{Moment, Time};
+use crate::clock::{Moment, Time, wall_micros};
+use crate::durability::Durability;
 use crate::error::{Error, Result};
+use crate::id::EntryId;
 use crate::latch::Latch;
 use crate::log::{Log, Owner, OwnerKind, Salts, Settings, Staging};
-use crate::options::Durability;
+use crate::start::Start;
 use crate::storage::Storage;
-use crate::waiters::{Tally, Waiters};
+use crate::tally::Tally;
+use crate::waiters::Waiters;
 
 /// A journal's first segment is this long.
 const JOURNAL_FIRST_BYTES: u64 = 64 << 10;
@@ -155,5 +158,36 @@ impl Ground {
     /// Forgets the oldest unsynced write, because a flush that is about to start carries it.
     pub(crate) fn start_flush(&self) {
         self.unsynced_since.store(0, Ordering::Relaxed);
+    }
+
+    /// The first offset of each partition for a start.
+    pub(crate) fn resolve(&self, start: &Start) -> Result<Vec<u64>> {
+        match start {
+            Start::Earliest => Ok(self.logs.iter().map(Log::start).collect()),
+            Start::Latest => Ok(self.ends()),
+            Start::At(id) => self.resolve_ids(std::slice::from_ref(id)),
+            Start::Each(ids) => self.resolve_ids(ids),
+            Start::Since(time) => {
+                let time = wall_micros(*time);
+                self.logs.iter().map(|log| log.since(time)).collect()
+            }
+        }
+    }
+
+    fn resolve_ids(&self, ids: &[EntryId]) -> Result<Vec<u64>> {
+        let mut starts: Vec<u64> = self.logs.iter().map(Log::start).collect();
+        let partitions = self.partitions();
+        for id in ids {
+            let partition = id.partition();
+            let Some(start) = starts.get_mut(partition as usize) else {
+                return Err(Error::NoSuchPartition { partition, partitions });
+            };
+            let end = self.logs[partition as usize].visible();
+            if id.offset() > end {
+                return Err(Error::StartBeyondEnd { start: *id, end });
+            }
+            *start = id.offset().max(*start);
+        }
+        Ok(starts)
     }
 }

@@ -10,7 +10,7 @@ use super::manifest::{GroupRecord, GroupSettings, Manifest, StoredBackoff, Store
 use super::mill::Mill;
 use super::open::{Made, micros, open_desk, policy, remove_directory};
 use crate::error::{Error, Result};
-use crate::options::GROUPS_MAX;
+use crate::limits::GROUPS_MAX;
 use crate::start::Start;
 
 /// What all handles of one open group share.
@@ -146,7 +146,7 @@ fn create(
         name: name.to_owned(),
         number: manifest.next_group,
         created: mill.ground.time.wall_micros(),
-        starts: start.resolve(&mill.ground)?,
+        starts: mill.ground.resolve(start)?,
         settings,
     };
     let mut changed = manifest.clone();

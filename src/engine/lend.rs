@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::desk::{Desk, State};
 use super::parcel::{Loan, Parcel};
 use super::post::Post;
+use crate::blocked::Blocked;
 use crate::clock::Moment;
-use crate::delivery::Blocked;
 use crate::error::Result;
 use crate::ledger::{MemberId, Now, Run, Then};
+use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Log, Slot};
-use crate::options::BATCH_BYTES_MAX;
 use crate::waiters::Woken;
 
 /// What a read asks for.

@@ -153,7 +153,7 @@ impl Manifest {
             .groups
             .iter()
             .all(|group| group.starts.len() == partitions && group.number < self.next_group);
-        self.partitions > 0 && self.partitions <= crate::options::PARTITIONS_MAX && groups_agree
+        self.partitions > 0 && self.partitions <= crate::limits::PARTITIONS_MAX && groups_agree
     }
 
     /// Reads the manifest; `None` if there is none.

@@ -16,13 +16,14 @@ use super::ground::{Ground, Terms};
 use super::manifest::Manifest;
 use super::parcel::Parcel;
 use crate::clock::Moment;
+use crate::durability::Durability;
 use crate::entry::NewEntry;
 use crate::error::{Error, Result};
 use crate::hash::partition_of;
-use crate::id::EntryId;
+use crate::id::{EntryId, Ids};
+use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Draft, Piece, Placed};
-use crate::options::{BATCH_BYTES_MAX, Durability};
-use crate::stream::{Ids, Recovery};
+use crate::recovery::Recovery;
 
 thread_local! {
     /// Where a thread encodes its batches. Taken out while in use, so that an iterator that

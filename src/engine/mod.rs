@@ -10,6 +10,7 @@
 //! | `groups` | making, finding and deleting groups |
 //! | `manifest` | what the stream and its groups are, on disk |
 //! | `desk` | one group: its ledger, its lock |
+//! | `settle` | how they are taken back |
 //! | `lend` | how a read gets entries from a desk |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
@@ -28,10 +29,9 @@ mod open;
 mod parcel;
 mod pool;
 mod post;
+mod settle;
 mod tour;
 
-pub(crate) use desk::{Outcome, Verb};
-pub(crate) use ground::Ground;
 pub(crate) use groups::{GroupPlan, Seat, delete_group, open_group};
 pub(crate) use handle::Handle;
 pub(crate) use lend::{Answer, Want};
@@ -42,4 +42,5 @@ pub(crate) use open::Trial;
 pub(crate) use open::{Made, Plan, micros};
 pub(crate) use parcel::Parcel;
 pub(crate) use post::Post;
+pub(crate) use settle::{Outcome, Verb};
 pub(crate) use tour::{Span, Tour};

@@ -12,14 +12,15 @@ use super::journal::{self, Origin};
 use super::manifest::{self, GroupRecord, GroupSettings, Manifest, StoredDurability};
 use super::mill::{Mill, batch_bytes_max};
 use crate::clock::Time;
+use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::latch::Latch;
 use crate::ledger::{Backoff, Exhausted, Policy};
+use crate::limits;
 use crate::log::{Log, OwnerKind, Salts};
-use crate::options::{self, Durability};
+use crate::recovery::{PartitionRecovery, Recovery};
 use crate::storage::Storage;
-use crate::stream::{PartitionRecovery, Recovery};
-use crate::waiters::Tally;
+use crate::tally::Tally;
 
 /// Whether the stream has to be there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Plan {
             stream,
             created: self.time.wall_micros(),
             partitions: self.partitions.unwrap_or(1),
-            segment_bytes: options::SEGMENT_BYTES_DEFAULT,
+            segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             entry_bytes_max: 0,
             durability: StoredDurability::Os,
             next_group: 1,
@@ -87,10 +88,10 @@ impl Plan {
             });
         }
         manifest.segment_bytes = self.segment_bytes.unwrap_or(manifest.segment_bytes);
-        let entry_bound = options::ENTRY_BYTES_MAX.min(manifest.segment_bytes / 4);
+        let entry_bound = limits::ENTRY_BYTES_MAX.min(manifest.segment_bytes / 4);
         match self.entry_bytes_max {
             Some(bytes) => {
-                options::within("entry_bytes_max", bytes, 1, entry_bound)?;
+                limits::within("entry_bytes_max", bytes, 1, entry_bound)?;
                 manifest.entry_bytes_max = bytes;
             }
             None if manifest.entry_bytes_max == 0 || manifest.entry_bytes_max > entry_bound => {

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::desk::{Outcome, Verb};
 use super::groups::Seat;
+use super::settle::{Outcome, Verb};
 use crate::error::{Error, Result};
 use crate::id::Token;
 use crate::ledger::{Claim, MemberId};

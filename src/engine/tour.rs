@@ -6,8 +6,8 @@ use super::mill::Mill;
 use super::parcel::Parcel;
 use crate::clock::Moment;
 use crate::error::Result;
+use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Log};
-use crate::options::BATCH_BYTES_MAX;
 use crate::waiters::Woken;
 
 /// Which way a tour goes, and how far.

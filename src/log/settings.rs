@@ -6,7 +6,7 @@ use super::create::Salts;
 use super::header::Owner;
 use crate::latch::Latch;
 use crate::storage::Storage;
-use crate::waiters::Tally;
+use crate::tally::Tally;
 
 /// What a log needs to know.
 #[derive(Clone, Debug)]

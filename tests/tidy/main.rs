@@ -26,24 +26,29 @@ use lexer::{bare, functions, lines_before_tests, names_after, words};
 /// peers too where the layer says so. A root file and a folder of the same name are one module.
 const LAYERS: &[Layer] = &[
     Layer { modules: &["error", "id"], peers: true },
-    Layer { modules: &["backoff", "clock", "hash", "subject"], peers: false },
-    Layer { modules: &["assign", "storage", "waiters"], peers: false },
-    Layer { modules: &["ledger", "log"], peers: false },
-    Layer { modules: &["journal", "manifest"], peers: false },
     Layer {
         modules: &[
-            "batch",
-            "consumer",
-            "delivery",
-            "entry",
-            "event",
-            "group",
-            "info",
-            "options",
-            "reader",
-            "retention",
+            "blocked",
+            "clock",
+            "durability",
+            "hash",
+            "latch",
+            "limits",
+            "recovery",
+            "start",
+            "subject",
+            "tally",
+        ],
+        peers: false,
+    },
+    Layer { modules: &["storage", "waiters"], peers: false },
+    Layer { modules: &["ledger", "log"], peers: false },
+    Layer { modules: &["entry"], peers: false },
+    Layer { modules: &["engine"], peers: false },
+    Layer {
+        modules: &[
+            "batch", "consumer", "delivery", "entries", "group", "info", "options", "reader",
             "stream",
-            "subscription",
         ],
         peers: true,
     },
@@ -54,7 +59,6 @@ const APART: &[(&str, &str, &str)] = &[
     ("ledger", "storage", "the ledger is pure"),
     ("ledger", "waiters", "the ledger is pure"),
     ("log", "waiters", "the log knows nothing of groups"),
-    ("assign", "clock", "strategies are pure"),
 ];
 
 /// The one file with unsafe code.

@@ -27,7 +27,7 @@ use crate::latch::Latch;
 use crate::storage::Storage;
 use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
-use crate::waiters::Tally;
+use crate::tally::Tally;
 
 /// One entry, as a test wants it and as it comes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

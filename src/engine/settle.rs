@@ -1,0 +1,95 @@
+//! Taking entries back at a desk: ack, nack, reject, release, extend.
+
+use std::time::Duration;
+
+use super::desk::{Desk, State};
+use super::journal::now_of;
+use crate::clock::Moment;
+use crate::durability::Durability;
+use crate::error::{Lost, Result};
+use crate::id::{EntryId, Token};
+use crate::ledger::{Again, Claim, MemberId, Now};
+
+/// What became of a list of claims.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) refused: Vec<(EntryId, Lost)>,
+}
+
+/// What to do with claims.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verb {
+    Ack,
+    Nack(Again),
+    Release,
+    Extend(Duration),
+}
+
+impl Desk {
+    /// Applies a verb to what the claims hold. One bad claim never costs the good ones.
+    pub(crate) fn settle(
+        &self,
+        member: Option<MemberId>,
+        claims: &[Claim],
+        verb: Verb,
+    ) -> Result<Outcome> {
+        self.check_write()?;
+        let mut outcome = Outcome::default();
+        let mut state = self.lock();
+        self.take_returned(&mut state)?;
+        // An ack reads no clock: whether time ended the lease makes no difference to it.
+        let now = match verb {
+            Verb::Ack => Now { at: Moment::ZERO, wall: 0 },
+            _ => now_of(&self.ground.time),
+        };
+        let State { ledger, events, .. } = &mut *state;
+        let refused = &mut outcome.refused;
+        match verb {
+            Verb::Ack => ledger.ack(claims, events, refused),
+            Verb::Nack(again) => ledger.nack(now, claims, again, events, refused),
+            Verb::Release => ledger.release(now.at, claims, events, refused),
+            Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
+        }
+        self.commit(&mut state)?;
+        if let Some(member) = member {
+            state.ledger.touch_untimed(member);
+        }
+        if !self.waiters.is_empty() {
+            self.stir(&state, now_of(&self.ground.time));
+        }
+        self.finish(state)?;
+        if matches!(verb, Verb::Ack | Verb::Nack(Again::Never)) {
+            self.promise()?;
+        }
+        Ok(outcome)
+    }
+
+    /// The same for tokens, whatever group they are from.
+    pub(crate) fn settle_tokens(
+        &self,
+        member: Option<MemberId>,
+        tokens: impl Iterator<Item = Token>,
+        verb: Verb,
+    ) -> Result<Outcome> {
+        let mut foreign = Vec::new();
+        let mut claims = Vec::with_capacity(tokens.size_hint().0);
+        for token in tokens {
+            if token.incarnation == self.incarnation {
+                claims.push(Claim::from(token));
+            } else {
+                foreign.push((token.id, Lost::Reset));
+            }
+        }
+        let mut outcome = self.settle(member, &claims, verb)?;
+        outcome.refused.extend(foreign);
+        Ok(outcome)
+    }
+
+    /// Waits until what was journaled is as durable as the stream promises.
+    pub(super) fn promise(&self) -> Result<()> {
+        if self.ground.durability == Durability::Always {
+            self.journal.flush_all()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! The bounds of everything that a user can make large, and the checks that name them.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The most partitions a stream can have.
+pub(crate) const PARTITIONS_MAX: u32 = 16_384;
+/// The most groups a stream can have.
+pub(crate) const GROUPS_MAX: usize = 10_000;
+/// The bounds of `segment_bytes`.
+pub(crate) const SEGMENT_BYTES: (u64, u64) = (4 << 10, 1 << 30);
+/// The default of `segment_bytes`.
+pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// The greatest and default `entry_bytes_max`.
+pub(crate) const ENTRY_BYTES_MAX: u64 = 16 << 20;
+/// A batch is at most this long, appended or read.
+pub(crate) const BATCH_BYTES_MAX: u64 = 16 << 20;
+/// A group's or consumer's name is at most this long.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// Durations in options are at most this long.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Refuses a number outside its bounds.
+pub(crate) fn within(option: &'static str, given: u64, min: u64, max: u64) -> Result<()> {
+    if (min..=max).contains(&given) {
+        return Ok(());
+    }
+    let bound = format!("from {min} to {max}").into();
+    Err(Error::InvalidOption { option, given: given.to_string().into(), bound })
+}
+
+/// Refuses a duration of zero, or one beyond all use.
+pub(crate) fn lasting(option: &'static str, given: Duration) -> Result<()> {
+    if given >= Duration::from_micros(1) && given <= DURATION_MAX {
+        return Ok(());
+    }
+    let bound = "from 1 microsecond to 365 days".into();
+    Err(Error::InvalidOption { option, given: format!("{given:?}").into(), bound })
+}
+
+/// Refuses a name that is empty, too long, or not printable.
+pub(crate) fn named(what: &'static str, name: &str) -> Result<()> {
+    let reason = if name.is_empty() {
+        "it is empty".to_owned()
+    } else if name.len() > NAME_BYTES_MAX {
+        format!("it has {} bytes; the bound is {NAME_BYTES_MAX}", name.len())
+    } else if name.chars().any(char::is_control) {
+        "it has control characters".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName { what, reason: reason.into() })
+}
