@@ -159,7 +159,6 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotAMember`](crate::Error::NotAMember) if it is none any more, and those of
     /// [`ack`](Self::ack).
-    #[expect(clippy::needless_pass_by_value, reason = "leaving ends the handle")]
     pub fn leave(self) -> Result<()> {
         self.post.seat.desk.leave(self.post.member)
     }

@@ -242,7 +242,6 @@ impl Stream {
     /// # Errors
     /// [`Error::Poisoned`](crate::Error::Poisoned) if the last flush fails. The stream is closed
     /// all the same.
-    #[expect(clippy::needless_pass_by_value, reason = "closing ends the handle")]
     pub fn close(self) -> Result<()> {
         self.mill().close()
     }
