@@ -55,6 +55,7 @@ impl Log {
 
     /// Makes everything that was written durable, a snapshot without a record behind it too.
     pub(crate) fn flush_all(&self) -> Result<bool> {
+        self.settings.latch.check()?;
         let (end, sequence) = {
             let writer = self.writer();
             (writer.end, writer.next_sequence - 1)
