@@ -17,8 +17,8 @@ use crate::storage::{Access, Region};
 
 /// So many sealed segments of one log stay mapped.
 const MAPPED_SEGMENTS_MAX: usize = 8;
-/// The first guess at how long an entry's frame is.
-const FRAME_GUESS_BYTES: usize = 256;
+/// The first guess at how long a frame is for each of its entries.
+const ENTRY_GUESS_BYTES: u64 = 256;
 /// A read copies at most this much at a time while it looks for the end of its run.
 const STEP_BYTES: u64 = 256 << 10;
 
@@ -29,12 +29,14 @@ pub(crate) struct Cursor {
     pub(crate) offset: u64,
     /// The segment, and the position of the frame that holds `offset` or stands before it.
     at: Option<(Arc<Segment>, u64)>,
+    /// How long a frame was for each entry of the last run: the guess for the next.
+    entry_bytes: u64,
 }
 
 impl Cursor {
     /// A cursor before the entry at `offset`.
     pub(crate) fn at(offset: u64) -> Self {
-        Self { offset, at: None }
+        Self { offset, ..Self::default() }
     }
 
     /// Moves to `offset`, keeping the place if it is the same.
@@ -85,14 +87,20 @@ impl Log {
         run.sequence = segment.sequence;
         run.position = position;
         let bounds = Bounds { before, ..bounds };
-        let walk = self.copy(&segment, &*region, position..end, bounds, run)?;
+        let guess = match cursor.entry_bytes {
+            0 => ENTRY_GUESS_BYTES,
+            known => known + known / 8,
+        };
+        let guess = u64::from(bounds.entries).saturating_mul(guess).min(bounds.bytes);
+        let walk = self.copy(&segment, &*region, position..end, guess, bounds, run)?;
         if walk.next == cursor.offset {
             return Err(self.rot(segment.sequence, position + walk.used as u64, cursor.offset));
         }
         run.bytes.truncate(walk.used);
         run.count = u32::try_from(walk.next - cursor.offset).expect("bounded by bounds.entries");
         let resume = position + walk.inside.unwrap_or(walk.used) as u64;
-        *cursor = Cursor { offset: walk.next, at: Some((segment, resume)) };
+        let entry_bytes = walk.used as u64 / u64::from(run.count);
+        *cursor = Cursor { offset: walk.next, at: Some((segment, resume)), entry_bytes };
         Ok(())
     }
 
@@ -112,11 +120,11 @@ impl Log {
         segment: &Segment,
         region: &dyn Region,
         Range { start: position, end }: Range<u64>,
+        guess: u64,
         bounds: Bounds,
         run: &mut Run,
     ) -> Result<Walk> {
         let mut walk = Walk { used: 0, next: run.first, inside: None };
-        let guess = (bounds.entries as usize).saturating_mul(FRAME_GUESS_BYTES) as u64;
         let mut wanted = guess.clamp(512, STEP_BYTES);
         loop {
             let copied = position + run.bytes.len() as u64;

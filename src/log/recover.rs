@@ -234,7 +234,7 @@ impl Log {
     }
 
     /// Finds the end of a log that was not closed, and makes it safe.
-    fn repair(&self, mut found: Vec<Found>, from: End) -> Result<Recovery> {
+    fn repair(&self, found: Vec<Found>, from: End) -> Result<Recovery> {
         // What stands behind a journal's newest whole snapshot was never complete.
         let newest = match self.settings.owner.kind {
             OwnerKind::Partition => found.len() - 1,

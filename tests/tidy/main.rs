@@ -121,7 +121,8 @@ impl Source {
     }
 
     fn holds_tests_only(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("tests.rs")
+        let path = &self.path;
+        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs")
     }
 }
 
