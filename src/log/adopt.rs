@@ -75,9 +75,9 @@ impl Log {
     }
 
     /// Appends to the last segment from now on.
-    pub(super) fn resume(&self, segment: Arc<Segment>, region: &Arc<dyn Region>, position: u64) {
+    pub(super) fn resume(&self, segment: &Arc<Segment>, region: &Arc<dyn Region>, position: u64) {
         let marks = segment.marks();
-        let mut active = Active::at_start(Arc::clone(&segment), Arc::clone(region), position);
+        let mut active = Active::at_start(Arc::clone(segment), Arc::clone(region), position);
         active.marks = marks.len();
         active.next_mark = position;
         active.closed = !self.settings.reuse_torn();

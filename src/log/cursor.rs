@@ -106,10 +106,10 @@ impl Log {
 
     /// The segment and frame position for the cursor, stepping over a segment's end.
     fn place(&self, cursor: &Cursor) -> Result<(Arc<Segment>, u64)> {
-        if let Some((segment, position)) = &cursor.at {
-            if *position < segment.end() {
-                return Ok((Arc::clone(segment), *position));
-            }
+        if let Some((segment, position)) = &cursor.at
+            && *position < segment.end()
+        {
+            return Ok((Arc::clone(segment), *position));
         }
         self.locate(cursor.offset)
     }
@@ -206,10 +206,10 @@ impl Log {
     pub(super) fn note_mapped(&self, segment: &Arc<Segment>) {
         let mut mapped = self.mapped.lock();
         mapped.push_back(Arc::clone(segment));
-        if mapped.len() > MAPPED_SEGMENTS_MAX {
-            if let Some(oldest) = mapped.pop_front() {
-                oldest.set_region(None);
-            }
+        if mapped.len() > MAPPED_SEGMENTS_MAX
+            && let Some(oldest) = mapped.pop_front()
+        {
+            oldest.set_region(None);
         }
     }
 

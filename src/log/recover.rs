@@ -154,7 +154,7 @@ impl Log {
                 self.adopt(&found, from, footer.time_max)?;
                 let segment = self.last_segment();
                 segment.set_marks(Some(footer.marks));
-                self.resume(segment, &last.region, from.position);
+                self.resume(&segment, &last.region, from.position);
                 return Ok(Recovery::default());
             }
             if ends_at_floor(last) {
@@ -258,7 +258,7 @@ impl Log {
         self.adopt(&found, end, 0)?;
         self.mark_sealed(&found[end.index])?;
         if self.settings.reuse_torn() {
-            self.resume(self.last_segment(), &found[end.index].region, end.position);
+            self.resume(&self.last_segment(), &found[end.index].region, end.position);
         }
         Ok(Recovery { unclean: true, torn })
     }

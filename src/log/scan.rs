@@ -81,15 +81,16 @@ impl<'a> Scan<'a> {
         let mut budget = self.end.saturating_mul(HASH_BUDGET);
         let mut at = at + ALIGN;
         while at < self.end {
-            if let Some((_, header)) = self.header(at)? {
-                if header.floor > offset && header.offset >= offset {
-                    if self.frame(at)?.is_some() {
-                        return Ok(true);
-                    }
-                    match budget.checked_sub(header.frame_bytes()) {
-                        Some(rest) => budget = rest,
-                        None => return Ok(true),
-                    }
+            if let Some((_, header)) = self.header(at)?
+                && header.floor > offset
+                && header.offset >= offset
+            {
+                if self.frame(at)?.is_some() {
+                    return Ok(true);
+                }
+                match budget.checked_sub(header.frame_bytes()) {
+                    Some(rest) => budget = rest,
+                    None => return Ok(true),
                 }
             }
             at += ALIGN;
