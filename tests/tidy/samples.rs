@@ -115,7 +115,7 @@ fn no_module_is_in_two_layers_and_all_exceptions_name_one() {
 fn unsafe_code_elsewhere_is_found() {
     let text = "fn f() { unsafe { g() } }";
     assert_eq!(faults(unsafe_code, "src/log/frame.rs", text).len(), 1);
-    assert!(faults(unsafe_code, UNSAFE, text).is_empty());
+    assert!(faults(unsafe_code, UNSAFE[0].0, text).is_empty());
     let harmless = "#![deny(unsafe_code)] // unsafe\nconst A: &str = \"unsafe\";";
     assert!(faults(unsafe_code, "src/lib.rs", harmless).is_empty());
 }
