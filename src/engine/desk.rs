@@ -65,7 +65,8 @@ pub(super) struct State {
 /// What dropped handles left.
 #[derive(Debug, Default)]
 struct Returned {
-    taken: Vec<Claim>,
+    /// With the time of the drop: the backoff counts from then, whenever it is dealt with.
+    taken: Vec<(Now, Claim)>,
     untaken: Vec<Claim>,
 }
 
@@ -152,29 +153,34 @@ impl Desk {
             }
             std::mem::take(&mut *returned)
         };
-        let now = now_of(&self.ground.time);
-        for (claims, taken) in [(&returned.taken, true), (&returned.untaken, false)] {
-            if claims.is_empty() {
-                continue;
-            }
-            let State { ledger, events, .. } = &mut *state;
-            ledger.hand_back(now, claims, taken, events);
-            if let Err(error) = self.commit(state) {
-                // They stay on the list for the next call; what was settled before is void then.
-                let mut list = self.returned.lock();
-                list.taken.extend(&returned.taken);
-                list.untaken.extend(&returned.untaken);
-                return Err(error);
-            }
+        let outcome = self.apply_returned(state, &returned);
+        if outcome.is_err() {
+            // They stay on the list for the next call; what was settled before is void then.
+            let mut list = self.returned.lock();
+            list.taken.extend(&returned.taken);
+            list.untaken.extend(&returned.untaken);
         }
-        Ok(())
+        outcome
+    }
+
+    fn apply_returned(&self, state: &mut State, returned: &Returned) -> Result<()> {
+        for dropped in returned.taken.chunk_by(|(at, _), (next, _)| at == next) {
+            let claims: Vec<Claim> = dropped.iter().map(|(_, claim)| *claim).collect();
+            let State { ledger, events, .. } = &mut *state;
+            ledger.hand_back(dropped[0].0, &claims, true, events);
+            self.commit(state)?;
+        }
+        let State { ledger, events, .. } = &mut *state;
+        ledger.hand_back(now_of(&self.ground.time), &returned.untaken, false, events);
+        self.commit(state)
     }
 
     /// Leaves claims for the next call to deal with, and wakes a blocked read to be that call.
     /// Never waits for a disk, never fails.
     pub(crate) fn hand_back(&self, taken: &[Claim], untaken: &[Claim]) {
+        let now = now_of(&self.ground.time);
         let mut returned = self.returned.lock();
-        returned.taken.extend_from_slice(taken);
+        returned.taken.extend(taken.iter().map(|claim| (now, *claim)));
         returned.untaken.extend_from_slice(untaken);
         drop(returned);
         self.waiters.ring(1);

@@ -12,7 +12,7 @@ pub(super) const NEVER: Moment = Moment((1 << 48) - 1);
 
 /// Both faces of the clock at one time: the one that leases are measured by, and the one that
 /// means something to another process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Now {
     /// The monotonic face.
     pub(crate) at: Moment,
