@@ -43,7 +43,7 @@ pub(crate) struct Desk {
     /// What the group's handles share, as long as there are any.
     pub(super) seat: Mutex<Weak<Seat>>,
     deleted: AtomicBool,
-    /// The last try to make a spare segment found the disk full.
+    /// There is no segment to go on in, or the disk was too full to make the next one ahead.
     pub(super) low: AtomicBool,
 }
 
@@ -88,12 +88,12 @@ impl Desk {
             created: record.created,
             waiters: Waiters::new(&ground.tally),
             ground,
+            low: AtomicBool::new(!opened.log.is_ready()),
             journal: opened.log,
             state: Mutex::new(state),
             returned: Mutex::default(),
             seat: Mutex::default(),
             deleted: AtomicBool::new(false),
-            low: AtomicBool::new(false),
         }
     }
 
@@ -219,7 +219,7 @@ impl Desk {
 
     /// Makes sure that there is a segment to write to, before the lock is taken.
     pub(super) fn prepare(&self) -> Result<()> {
-        if self.low.load(Ordering::Relaxed) || !self.journal.is_ready() {
+        if self.low.load(Ordering::Relaxed) {
             self.journal.prepare_spare(0, self.ground.time.wall_micros())?;
             self.low.store(false, Ordering::Relaxed);
         }

@@ -25,6 +25,9 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Draft, Piece, Placed};
 use crate::recovery::Recovery;
 
+/// A thread keeps no more memory than this for its next batch.
+const DRAFT_BYTES_MAX: usize = 1 << 20;
+
 thread_local! {
     /// Where a thread encodes its batches. Taken out while in use, so that an iterator that
     /// appends while its entries are being taken simply finds none.
@@ -103,22 +106,18 @@ impl Mill {
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<Ids> {
         self.ground.check_write()?;
-        let mut draft = DRAFT.take().unwrap_or_default();
-        draft.clear();
-        let partition = self.fill(&mut draft, entries);
-        let placed = partition.and_then(|partition| {
+        let (partition, placed) = with_draft(|draft| {
+            let partition = self.fill(draft, entries)?;
             draft.finish();
             if draft.count() == 0 {
                 let end = self.ground.logs[partition as usize].visible();
                 return Ok((partition, Placed { first: end, end, ring: false, flush: false }));
             }
             let time = self.ground.time.wall_micros();
-            let placed = self.ground.logs[partition as usize].append(&draft, time)?;
+            let placed = self.ground.logs[partition as usize].append(draft, time)?;
             self.ground.note_write();
             Ok((partition, placed))
-        });
-        DRAFT.set(Some(draft));
-        let (partition, placed) = placed?;
+        })?;
         if placed.end > placed.first {
             self.settle(partition, placed)?;
         }
@@ -161,13 +160,11 @@ impl Mill {
         let placed = if let Some(piece) = Piece::plain(&fields) {
             log.append_one(&piece, time)?
         } else {
-            let mut draft = DRAFT.take().unwrap_or_default();
-            draft.clear();
-            draft.push(&fields);
-            draft.finish();
-            let placed = log.append(&draft, time);
-            DRAFT.set(Some(draft));
-            placed?
+            with_draft(|draft| {
+                draft.push(&fields);
+                draft.finish();
+                log.append(draft, time)
+            })?
         };
         self.ground.note_write();
         Ok((partition, placed))
@@ -316,6 +313,17 @@ impl Mill {
         *lock = None;
         outcome
     }
+}
+
+/// Encodes into the thread's draft.
+fn with_draft<T>(encode: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    let mut draft = DRAFT.take().unwrap_or_default();
+    draft.clear();
+    let encoded = encode(&mut draft);
+    if draft.capacity() <= DRAFT_BYTES_MAX {
+        DRAFT.set(Some(draft));
+    }
+    encoded
 }
 
 /// The most that a batch may take of a segment of that size.

@@ -153,6 +153,11 @@ impl Draft {
         self.bytes.len() as u64
     }
 
+    /// How much memory is kept.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// How many entries were added.
     pub(crate) fn count(&self) -> u32 {
         self.count
