@@ -286,8 +286,6 @@ impl Log {
         // What is left of the footer would look like a torn frame after a crash.
         let footer = usize::try_from(footer).expect("a footer was made in memory");
         grown.store(active.position, &[&vec![0; footer]]);
-        // Its length has to be durable before frames in the new part can be called so.
-        super::create::sync(&self.settings, &*grown, &path)?;
         active.segment.set_region(Some(Arc::clone(&grown)));
         active.region = grown;
         active.populated = active.position;

@@ -164,16 +164,14 @@ impl Log {
             }
         }
         self.settle(&mut found, start)?;
-        match self.starting_point(&found)? {
-            Some(from) => self.repair(found, from),
-            None => {
-                // Segments were made, and the machine stopped before anything in them was safe.
-                let torn = torn(0, 0, &found);
-                self.remove_from(&found, 0)?;
-                self.writer().next_sequence = found[0].head.sequence;
-                Ok(Recovery { unclean: true, torn })
-            }
+        if let Some(from) = self.starting_point(&found)? {
+            return self.repair(&found, from);
         }
+        // Segments were made, and the machine stopped before anything in them was safe.
+        let torn = torn(0, 0, &found);
+        self.remove_from(&found, 0)?;
+        self.writer().next_sequence = found[0].head.sequence;
+        Ok(Recovery { unclean: true, torn })
     }
 
     /// Makes sure that what is read from now on is what the disk has.
@@ -234,15 +232,15 @@ impl Log {
     }
 
     /// Finds the end of a log that was not closed, and makes it safe.
-    fn repair(&self, found: Vec<Found>, from: End) -> Result<Recovery> {
+    fn repair(&self, found: &[Found], from: End) -> Result<Recovery> {
         // What stands behind a journal's newest whole snapshot was never complete.
         let newest = match self.settings.owner.kind {
             OwnerKind::Partition => found.len() - 1,
             OwnerKind::Journal => from.index,
         };
-        let verdict = find_end(&found, from, newest, self.settings.ignore_floor());
+        let verdict = find_end(found, from, newest, self.settings.ignore_floor());
         let end = match verdict.map_err(|error| self.failed("read", "", error))? {
-            Verdict::Torn(end) => self.above_floors(&found, end)?,
+            Verdict::Torn(end) => self.above_floors(found, end)?,
             Verdict::Rot(end) => {
                 let sequence = found[end.index].head.sequence;
                 return Err(self.rot(sequence, end.position, end.offset));
@@ -253,9 +251,9 @@ impl Log {
         let torn_bytes = used_behind(last, end.position);
         let torn_bytes = torn_bytes.map_err(|error| self.failed("read", &name, error))?;
         let torn = torn(end.offset, torn_bytes, &found[end.index + 1..]);
-        self.remove_from(&found, end.index + 1)?;
+        self.remove_from(found, end.index + 1)?;
         self.cut(last, end)?;
-        self.adopt(&found, end, 0)?;
+        self.adopt(found, end, 0)?;
         self.mark_sealed(&found[end.index])?;
         if self.settings.reuse_torn() {
             self.resume(&self.last_segment(), &found[end.index].region, end.position);

@@ -52,6 +52,7 @@ impl Settings {
         format!("{}/{name}", self.dir)
     }
 
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests have controls"))]
     pub(crate) fn reuse_torn(&self) -> bool {
         #[cfg(test)]
         return self.controls.reuse_torn;
@@ -59,6 +60,7 @@ impl Settings {
         false
     }
 
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests have controls"))]
     pub(crate) fn ignore_floor(&self) -> bool {
         #[cfg(test)]
         return self.controls.ignore_floor;

@@ -55,7 +55,9 @@ impl Oracle {
         });
         let mut items: Vec<Item> = items.collect();
         let time = items[0].time;
-        items.iter_mut().for_each(|item| item.time = time);
+        for item in &mut items {
+            item.time = time;
+        }
         items
     }
 }

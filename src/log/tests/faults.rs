@@ -24,8 +24,8 @@ struct Outcome {
 
 impl Outcome {
     /// Notes an error of a write, and whether it was one that may come then.
-    fn judge(&mut self, doing: &str, poisoned: &mut bool, outcome: Result<()>) -> bool {
-        let fine = match &outcome {
+    fn judge(&mut self, doing: &str, poisoned: &mut bool, outcome: &Result<()>) -> bool {
+        let fine = match outcome {
             Ok(()) => !*poisoned,
             Err(Error::Poisoned { .. }) => true,
             Err(Error::Io { .. } | Error::DiskFull { .. }) => !*poisoned && doing != "flush",
@@ -39,7 +39,7 @@ impl Outcome {
     }
 
     fn flush(&mut self, log: &Log, poisoned: &mut bool) {
-        if self.judge("flush", poisoned, log.flush_all().map(drop)) {
+        if self.judge("flush", poisoned, &log.flush_all().map(drop)) {
             self.flushed = self.appended.len();
         }
     }
@@ -62,21 +62,21 @@ fn script(setup: &Setup, disk: &Simulated) -> Outcome {
         };
         let poisoned = &mut false;
         for call in 0..24 {
-            let items: Vec<Item> = (0..1 + call % 3)
+            let items: Vec<Item> = (0..=call % 3)
                 .map(|_| Item { time: 3, ..Item::random(life * 100 + call, false, &mut random) })
                 .collect();
-            if outcome.judge("append", poisoned, append(&log, &items)) {
+            if outcome.judge("append", poisoned, &append(&log, &items)) {
                 outcome.appended.extend(items);
             }
             if call % 8 == 3 {
                 outcome.flush(&log, poisoned);
             }
             if call == 10 {
-                outcome.judge("prepare", poisoned, log.prepare_spare(2000, 0));
+                outcome.judge("prepare", poisoned, &log.prepare_spare(2000, 0));
             }
         }
         if life == 0 {
-            if outcome.judge("close", poisoned, log.close()) {
+            if outcome.judge("close", poisoned, &log.close()) {
                 outcome.flushed = outcome.appended.len();
             }
             if *poisoned {

@@ -235,7 +235,7 @@ fn a_spare_is_used_by_whoever_rolls_first() {
     log.prepare_spare(2000, 0).unwrap();
     let calls = disk.calls();
     let item = super::Item { payload: vec![1; 100], ..super::Item::default() };
-    super::append(&log, &[item.clone()]).unwrap();
+    super::append(&log, std::slice::from_ref(&item)).unwrap();
     assert_eq!(disk.list("log").unwrap(), ["0000000001.seg"]);
     assert_eq!(disk.calls(), calls + 2, "one to populate, one to list, none to make a file");
     log.roll_with(&snapshot(&[]), 300, 0).unwrap();

@@ -57,7 +57,9 @@ fn call() -> impl Strategy<Value = Vec<Item>> {
         1 => prop::collection::vec(item(), 30..60),
     ];
     (items, 0_u64..100).prop_map(|(mut items, time)| {
-        items.iter_mut().for_each(|item| item.time = time);
+        for item in &mut items {
+            item.time = time;
+        }
         items
     })
 }
