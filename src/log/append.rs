@@ -326,7 +326,7 @@ impl Log {
             body_sum: frame::body_sum(&opening),
         };
         writer.active = Some(active);
-        self.put(writer, &piece, time, snapshot.is_some());
+        self.put(writer, &piece, time, snapshot_bytes > 0);
         if let Some(snapshot) = snapshot {
             self.put_all(writer, snapshot, time);
         }

@@ -21,9 +21,7 @@ impl Log {
             return Ok(());
         }
         let region = self.region(segment)?;
-        let end = segment.end();
-        let footer = footer(&*region, end, segment.salt).filter(|footer| in_order(footer, end));
-        let marks = match footer {
+        let marks = match footer(&*region, segment.end(), segment.salt) {
             Some(footer) => footer.marks,
             None => self.rebuild(segment, &*region)?.0,
         };
@@ -117,18 +115,6 @@ fn load_frame(
     );
     let (head, body) = bytes.split_first_chunk()?;
     header.matches(head, body, salt).then_some(header)
-}
-
-/// Whether a footer's marks are what they should be, so that a search by halves finds something
-/// and what it finds lies inside the segment.
-pub(super) fn in_order(footer: &Footer, end: u64) -> bool {
-    let inside = |mark: &Mark| (FRAMES_AT..end).contains(&u64::from(mark.position));
-    footer.marks.iter().all(inside)
-        && footer.marks.windows(2).all(|pair| {
-            pair[0].position < pair[1].position
-                && pair[0].offset <= pair[1].offset
-                && pair[0].time_max <= pair[1].time_max
-        })
 }
 
 /// The footer behind `end`, if it is whole.

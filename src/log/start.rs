@@ -40,8 +40,7 @@ pub(super) fn closing_footer(found: &Found) -> Option<Footer> {
     let footer = index::footer(&*found.region, position, found.head.salt)?;
     let file_end = position + footer_bytes(footer.marks.len());
     let closed = footer.end == found.floor.offset && file_end == found.region.len();
-    let closed = closed && found.is_synced() && index::in_order(&footer, position);
-    closed.then_some(footer)
+    (closed && found.is_synced()).then_some(footer)
 }
 
 /// Whether the file ends at its floor without a footer: what recovery leaves of a torn segment.

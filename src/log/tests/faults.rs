@@ -185,6 +185,8 @@ fn a_spare_lets_a_journal_roll_on_a_full_disk() {
     log.roll_with(&snapshot, 100, 0).unwrap();
     log.prepare_spare(2000, 0).unwrap();
     let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+    disk.set_capacity(used as u64 - 1);
+    assert!(log.roll_with(&snapshot, 100, 0).unwrap_err().is_disk_full(), "it cannot populate");
     disk.set_capacity(used as u64);
     log.roll_with(&snapshot, 100, 0).unwrap();
     log.flush_all().unwrap();

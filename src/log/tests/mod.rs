@@ -68,13 +68,14 @@ impl Item {
     }
 }
 
+/// The least that a segment can have; larger batches have larger ones.
+const SEGMENT_BYTES: u64 = 4096;
+
 /// What a test opens again and again.
 #[derive(Clone, Debug)]
 struct Setup {
     kind: OwnerKind,
     staging: Staging,
-    first_bytes: u64,
-    segment_bytes: u64,
     /// Shared by all openings, so that no salt comes twice.
     salts: Arc<Salts>,
     controls: Controls,
@@ -85,18 +86,15 @@ impl Setup {
         Self {
             kind,
             staging,
-            first_bytes: 1024,
-            segment_bytes: 4096,
             salts: Arc::new(Salts::Seeded(AtomicU64::new(seed))),
             controls: Controls::default(),
         }
     }
 
-    /// The same with everything that is chosen chosen at random.
+    /// The same with a random staging.
     fn random(kind: OwnerKind, random: &mut Random) -> Self {
         let staging = random.pick(&[Staging::Off, Staging::On]);
-        let first_bytes = random.pick(&[1024, 2048, 4096]);
-        Self { first_bytes, ..Self::new(kind, staging, random.next()) }
+        Self::new(kind, staging, random.next())
     }
 
     fn settings<S: Storage + Clone + 'static>(&self, storage: &S) -> Settings {
@@ -106,8 +104,8 @@ impl Setup {
             owner: Owner { kind: self.kind, stream: 7, number: 0 },
             latch: Arc::<Latch>::default(),
             salts: Arc::clone(&self.salts),
-            first_bytes: self.first_bytes,
-            segment_bytes: self.segment_bytes,
+            first_bytes: SEGMENT_BYTES,
+            segment_bytes: SEGMENT_BYTES,
             staging: self.staging,
             waiting: Tally::default(),
             controls: self.controls,
