@@ -273,6 +273,23 @@ fn a_flip_that_only_a_later_segment_knows_to_be_rot_is_refused() {
     }
 }
 
+#[test]
+fn an_opening_that_only_a_later_segment_knows_to_be_rot_is_refused() {
+    let disk = new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let (log, _) = setup.open(&disk).unwrap();
+    append(&log, &[Item::default()]).unwrap();
+    log.flush_all().unwrap();
+    append(&log, &[Item { payload: vec![7; 5000], ..Item::default() }]).unwrap();
+    drop(log);
+    let disk = disk.crash_process();
+    // The slot that was written, and the opening.
+    disk.flip(FIRST, 112, 3);
+    disk.flip(FIRST, 130, 3);
+    assert!(setup.open(&disk).unwrap_err().is_corrupt());
+    assert_eq!(disk.files().len(), 2);
+}
+
 /// A killed log of several segments, nothing flushed, the first one's second entry damaged.
 fn torn_early() -> World {
     let mut world = World::new(3);
