@@ -353,6 +353,30 @@ fn a_closed_log_is_clean_after_a_power_cut() {
 }
 
 #[test]
+fn closing_can_be_cut_anywhere() {
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let flushed = || {
+        let disk = new_disk(1);
+        let (log, _) = setup.open(&disk).unwrap();
+        append(&log, &[Item::default()]).unwrap();
+        log.flush_all().unwrap();
+        (disk, log)
+    };
+    let (whole, log) = flushed();
+    let before = whole.effects();
+    log.close().unwrap();
+    for effect in before + 1..=whole.effects() {
+        for seed in 0..200 {
+            let (disk, log) = flushed();
+            disk.cut_at(effect);
+            assert!(log.close().is_err() || disk.is_off());
+            let (log, _) = setup.open(&disk.reboot(seed)).unwrap();
+            assert_eq!(read_all(&log).unwrap().len(), 1, "effect {effect}, seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn what_a_torn_segment_held_is_sealed_and_the_next_entry_starts_another() {
     let world = torn_early();
     for _ in 0..2 {

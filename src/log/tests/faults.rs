@@ -153,6 +153,30 @@ fn after_a_failed_flush_every_write_is_refused_until_the_log_is_opened_again() {
 }
 
 #[test]
+fn an_opening_that_a_failed_flush_lost_is_not_believed() {
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let large = Item { payload: vec![7; 3000], ..Item::default() };
+    for seed in 0..100 {
+        let disk = new_disk(seed);
+        let (log, _) = setup.open(&disk).unwrap();
+        for _ in 0..2 {
+            append(&log, std::slice::from_ref(&large)).unwrap();
+        }
+        // The first segment is synced, the second is not.
+        disk.fail_call(disk.calls() + 2, FailMode::Once, ErrorKind::Other);
+        assert!(log.flush_all().unwrap_err().is_poisoned());
+        let disk = disk.crash_process();
+        let (log, _) = setup.open(&disk).unwrap();
+        let served = read_all(&log).unwrap().len();
+        append(&log, std::slice::from_ref(&large)).unwrap();
+        log.flush_all().unwrap();
+        drop(log);
+        let (log, _) = setup.open(&disk).unwrap();
+        assert_eq!(read_all(&log).unwrap().len(), served + 1, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_and_changes_nothing_and_works_again_when_there_is_room() {
     for staging in [Staging::Off, Staging::On] {
         let setup = Setup::new(OwnerKind::Partition, staging, 1);

@@ -234,6 +234,19 @@ fn the_time_of_a_roll_is_not_that_of_an_entry() {
 }
 
 #[test]
+fn what_is_left_of_a_footer_is_no_torn_tail() {
+    let disk = super::new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let (log, _) = setup.open(&disk).unwrap();
+    append(&log, &[Item::default()]).unwrap();
+    log.close().unwrap();
+    // An empty entry is shorter than the footer in whose place it comes.
+    append(&log, &[Item::default()]).unwrap();
+    let (log, recovery) = setup.open(&disk.crash_process()).unwrap();
+    assert_eq!((recovery.unclean, recovery.torn, log.end()), (true, None, 2));
+}
+
+#[test]
 fn a_cursor_goes_on_across_closing_and_regrowing() {
     let disk = super::new_disk(1);
     let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
