@@ -64,9 +64,11 @@ impl Terms {
             OwnerKind::Partition => (format!("p{number}"), PARTITION_FIRST_BYTES),
             OwnerKind::Journal => (format!("g{number}"), JOURNAL_FIRST_BYTES),
         };
-        let staging = match self.durability {
-            Durability::Always => Staging::On,
-            Durability::Os | Durability::Every(_) => Staging::Off,
+        // A journal is never staged: what is written but not waited for (a hand-out) has to be with
+        // the operating system all the same, or an entry that kills the process is never counted.
+        let staging = match (self.durability, kind) {
+            (Durability::Always, OwnerKind::Partition) => Staging::On,
+            _ => Staging::Off,
         };
         Settings {
             storage: Arc::clone(&self.storage),

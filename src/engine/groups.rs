@@ -104,6 +104,9 @@ fn broken(error: &Arc<Error>) -> Error {
         Error::Corrupt(corruption) => Error::Corrupt(corruption.clone()),
         Error::Poisoned { cause } => Error::Poisoned { cause: Arc::clone(cause) },
         Error::DiskFull { path, bytes } => Error::DiskFull { path: path.clone(), bytes: *bytes },
+        Error::NewerFormat { path, found, supported } => {
+            Error::NewerFormat { path: path.clone(), found: *found, supported: *supported }
+        }
         other => Error::Io {
             doing: "open the group in",
             path: std::path::PathBuf::new().into(),

@@ -19,7 +19,8 @@ use crate::storage::{Access, Storage};
 
 /// The manifest's file name.
 pub(crate) const NAME: &str = "manifest";
-const DRAFT: &str = "manifest.new";
+/// What a new manifest is called until it takes the place of the old one.
+pub(crate) const DRAFT: &str = "manifest.new";
 const MAGIC: [u8; 8] = *b"MILLMAN\0";
 /// The format that this version writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;

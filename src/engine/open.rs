@@ -124,7 +124,7 @@ pub(crate) fn duration(micros: u64) -> std::time::Duration {
 impl Mill {
     /// Opens a stream, making it or recovering it as needed.
     pub(crate) fn open(storage: Arc<dyn Storage>, made: Made, plan: Plan) -> Result<Arc<Self>> {
-        refuse_foreign(&*storage)?;
+        refuse_foreign(&*storage, made)?;
         let lock = take_lock(&*storage, made)?;
         let latch = Arc::new(Latch::default());
         let salts = Arc::new(plan.salts());
@@ -168,8 +168,9 @@ impl Mill {
     }
 }
 
-/// Refuses a directory that holds something else, before anything in it is touched.
-fn refuse_foreign(storage: &dyn Storage) -> Result<()> {
+/// Refuses a directory that holds something else, or nothing where a stream has to be, before
+/// anything in it is touched.
+fn refuse_foreign(storage: &dyn Storage, made: Made) -> Result<()> {
     let foreign = |reason| Error::NotAStream { path: storage.locate("").into(), reason };
     let names = match storage.list("") {
         Ok(names) => names,
@@ -182,8 +183,13 @@ fn refuse_foreign(storage: &dyn Storage) -> Result<()> {
             _ => return Err(Error::io("list", storage.locate(""), 0, error)),
         },
     };
-    let is_stream = names.is_empty() || names.iter().any(|name| name.starts_with(manifest::NAME));
-    if is_stream { Ok(()) } else { Err(foreign("it holds other files")) }
+    let is_stream = names.iter().any(|name| name == manifest::NAME || name == manifest::DRAFT);
+    match made {
+        _ if is_stream => Ok(()),
+        _ if !names.is_empty() => Err(foreign("it holds other files")),
+        Made::Before => Err(missing(storage)),
+        Made::IfMissing | Made::New => Ok(()),
+    }
 }
 
 fn take_lock(storage: &dyn Storage, made: Made) -> Result<Box<dyn std::fmt::Debug + Send + Sync>> {
