@@ -51,8 +51,11 @@ impl Desk {
             Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
         }
         self.commit(&mut state)?;
-        if let Some(member) = member {
-            state.ledger.touch_untimed(member);
+        match (member, verb) {
+            (Some(member), Verb::Ack) => state.ledger.touch_untimed(member),
+            // One that is gone has void leases, and the outcome says so.
+            (Some(member), _) => drop(state.ledger.touch(now.at, member)),
+            (None, _) => {}
         }
         if !self.waiters.is_empty() {
             self.stir(&state, now_of(&self.ground.time));

@@ -2,9 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod child;
+mod clocks;
 mod delivery;
 mod directory;
 mod kill;
+mod limits;
 mod main_job;
+mod membership;
+mod ordering;
 mod returning;
 mod scene;
+mod starts;
+mod threads;
+mod waiting;
