@@ -111,11 +111,6 @@ impl Ids {
     pub fn first(&self) -> Option<EntryId> {
         (self.first < self.end).then(|| EntryId::new(self.partition, self.first))
     }
-
-    /// The id of the last entry; `None` if there is none.
-    pub fn last(&self) -> Option<EntryId> {
-        (self.first < self.end).then(|| EntryId::new(self.partition, self.end - 1))
-    }
 }
 
 impl Iterator for Ids {
@@ -130,6 +125,11 @@ impl Iterator for Ids {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
         (left, Some(left))
+    }
+
+    /// The id of the last entry; `None` if there is none. At once, unlike that of most iterators.
+    fn last(self) -> Option<EntryId> {
+        (self.first < self.end).then(|| EntryId::new(self.partition, self.end - 1))
     }
 }
 

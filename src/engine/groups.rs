@@ -71,8 +71,8 @@ pub(crate) fn open_group(
     start: Option<&Start>,
 ) -> Result<Arc<Seat>> {
     let mill = &handle.mill;
-    mill.ground.check_open()?;
     let mut manifest = mill.manifest.lock();
+    mill.ground.check_open()?;
     let found =
         mill.desks.read().get(name).map(|desk| desk.as_ref().map(Arc::clone).map_err(broken));
     let desk = match (found, start) {
@@ -164,8 +164,8 @@ fn create(
 
 /// Deletes a group for good: its handles end, and one of that name made later inherits nothing.
 pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
-    desk.check_write()?;
     let mut manifest = mill.manifest.lock();
+    desk.check_write()?;
     let mut changed = manifest.clone();
     changed.groups.retain(|group| group.number != desk.incarnation);
     if changed.groups.len() == manifest.groups.len() {

@@ -1,7 +1,8 @@
 //! An open stream, behind all its handles: appending, syncing, closing.
 //!
 //! # Locks, in their order
-//! `manifest`, `desks`, then a desk's own, then a log's flush, spare and writer.
+//! `lock` (which closing holds), `manifest`, `desks`, then a desk's own, then a log's flush, spare
+//! and writer.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -295,6 +296,8 @@ impl Mill {
             return Err(Error::Forked);
         }
         let mut lock = self.lock.lock();
+        // Whoever is making or deleting a group ends before, or finds the stream closed.
+        let _groups = self.manifest.lock();
         if !self.ground.shut() {
             return Ok(());
         }

@@ -221,7 +221,8 @@ impl Log {
     }
 
     /// Makes the next segment ahead of its use, at least `bytes_min` long, so that rolling needs
-    /// no flush and works on a full disk.
+    /// no flush and works on a full disk. A closed log needs none: the directory may be another
+    /// owner's by now.
     pub(crate) fn prepare_spare(&self, bytes_min: u64, time: u64) -> Result<()> {
         self.settings.latch.check()?;
         let mut spare = self.spare.lock();
@@ -229,7 +230,13 @@ impl Log {
             return Ok(());
         }
         // Nobody rolls while the spare is locked, so the writer's plans for the next segment hold.
-        let plans = self.writer().plans();
+        // Closing locks it too, after it has said that the log is closed.
+        let writer = self.writer();
+        let (plans, closed) = (writer.plans(), writer.closed);
+        drop(writer);
+        if closed {
+            return Ok(());
+        }
         *spare = Some(self.make_segment(&plans, bytes_min, time)?);
         Ok(())
     }
@@ -243,8 +250,12 @@ impl Log {
 
     /// Removes the segments before the newest one, once that is durable: a journal begins each
     /// segment with all it needs. Names may come back after a power cut, in any order; opening
-    /// expects that.
+    /// expects that. A closed log is left as it is.
     pub(crate) fn keep_newest(&self) -> Result<()> {
+        let _not_closing = self.spare.lock();
+        if self.writer().closed {
+            return Ok(());
+        }
         let older: Vec<Arc<Segment>> = {
             let mut segments = self.segments.write();
             let Some(newest) = segments.last() else { return Ok(()) };

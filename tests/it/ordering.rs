@@ -92,7 +92,7 @@ fn make(stream: &Stream, model: &mut Model, call: &Call) {
             let entries = payloads.iter().enumerate().map(|(n, bytes)| entry(bytes, key_of(n)));
             let ids = stream.append_batch(entries).unwrap();
             assert_eq!(ids.len(), payloads.len());
-            let (first, last) = (ids.first(), ids.last());
+            let (first, last) = (ids.first(), ids.clone().last());
             let ids: Vec<EntryId> = ids.collect();
             assert_eq!((first, last), (ids.first().copied(), ids.last().copied()));
             for (place, (id, payload)) in ids.into_iter().zip(payloads).enumerate() {
@@ -136,7 +136,6 @@ fn by_partition(model: &Model, entries: &[Entry]) -> BTreeMap<u32, Vec<u64>> {
 }
 
 fn expected(
-    model: &Model,
     range: impl Fn(u32) -> std::ops::Range<u64>,
     backward: bool,
 ) -> BTreeMap<u32, Vec<u64>> {
@@ -147,7 +146,6 @@ fn expected(
         }
         (partition, offsets)
     });
-    let _ = model;
     each.filter(|(_, offsets)| !offsets.is_empty()).collect()
 }
 
@@ -168,14 +166,14 @@ fn judge(stream: &Stream, model: &Model, draw: u64, max: u32) {
     let after = |p: u32| if p == at.partition() { at.offset()..model.end(p) } else { all(p) };
     let before = |p: u32| if p == at.partition() { 0..at.offset() } else { all(p) };
     let forward = [
-        (from(Start::Earliest), expected(model, all, false)),
-        (from(Start::Earliest).until_now(), expected(model, all, false)),
-        (from(Start::At(at)), expected(model, after, false)),
-        (from(Start::Earliest).until(at).unwrap(), expected(model, before, false)),
+        (from(Start::Earliest), expected(all, false)),
+        (from(Start::Earliest).until_now(), expected(all, false)),
+        (from(Start::At(at)), expected(after, false)),
+        (from(Start::Earliest).until(at).unwrap(), expected(before, false)),
         (from(Start::Latest), BTreeMap::new()),
-        (from(Start::Earliest).backward(), expected(model, all, true)),
-        (from(Start::At(at)).backward(), expected(model, after, true)),
-        (from(Start::Earliest).until(at).unwrap().backward(), expected(model, before, true)),
+        (from(Start::Earliest).backward(), expected(all, true)),
+        (from(Start::At(at)).backward(), expected(after, true)),
+        (from(Start::Earliest).until(at).unwrap().backward(), expected(before, true)),
         (from(Start::Latest).backward(), BTreeMap::new()),
     ];
     for (number, (reader, wanted)) in forward.into_iter().enumerate() {
@@ -231,7 +229,7 @@ fn an_empty_batch_does_nothing() {
     let stream = Stream::options().in_memory().unwrap();
     let none: [&str; 0] = [];
     let ids = stream.append_batch(none).unwrap();
-    assert_eq!((ids.len(), ids.first(), ids.last()), (0, None, None));
+    assert_eq!((ids.len(), ids.first(), ids.clone().last()), (0, None, None));
     assert_eq!(stream.append_each(none).unwrap(), []);
     assert_eq!(stream.info().unwrap().entries(), 0);
 }
