@@ -5,6 +5,7 @@ mod child;
 mod clocks;
 mod delivery;
 mod directory;
+mod format;
 mod kill;
 mod limits;
 mod main_job;
