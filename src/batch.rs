@@ -15,6 +15,8 @@ use crate::blocked::Blocked;
 use crate::delivery::{Delivery, Settlement};
 use crate::engine::{Outcome, Parcel, Verb};
 use crate::entries::{Entry, View};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{Lost, Result};
 use crate::id::Token;
 use crate::ledger::Claim;

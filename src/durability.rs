@@ -14,7 +14,8 @@ pub enum Durability {
     Os,
     /// As `Os`, and the first call on the stream (or a blocked read) that finds the oldest
     /// unsynced write older than this flushes everything. A stream that nobody calls is flushed by
-    /// [`Stream::sync`](crate::Stream::sync), [`Stream::maintain`](crate::Stream::maintain), [`Stream::close`](crate::Stream::close) or the drop of its last handle.
+    /// `sync`, [`maintain`](crate::Stream::maintain), [`close`](crate::Stream::close) or the drop of
+    /// its last handle.
     Every(Duration),
     /// When it is on the disk. Threads that wait at the same time share one flush, and readers see
     /// only what is durable.

@@ -1,4 +1,184 @@
 //! Durable streams and consumer groups inside your own process.
+//!
+//! What Redis Streams, Kafka and NATS JetStream give over a network, without the server: entries are
+//! appended to a directory of memory-mapped segments, and groups of consumers work them off with
+//! leases, acks and retries. It survives a killed process and, as far as you ask for it, a power
+//! cut. There is no server, no thread and no runtime.
+//!
+//! # Quick start
+//!
+//! ```
+//! use std::time::Duration;
+//! use millstream::{NewEntry, Start, Stream};
+//!
+//! # fn charge(_order: &[u8]) -> std::io::Result<()> { Ok(()) }
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("orders");
+//! let stream = Stream::open(&path)?; // makes it if it is not there, or recovers it
+//! stream.append("order 1001")?;
+//! stream.append(NewEntry::new("{}").subject("order.created").key("customer-7"))?;
+//!
+//! let billing = stream.group("billing").lease(Duration::from_secs(60)).open(Start::Earliest)?;
+//! let worker = billing.join("worker-1")?;
+//! for delivery in worker.read_timeout(100, Duration::from_secs(1))? {
+//!     charge(delivery.payload())?; // on an early return or a panic the entry comes again
+//!     delivery.ack()?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Concepts
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Stream`] | one directory, or one block of memory; has partitions and groups |
+//! | partition | one ordered, append-only log of entries, with dense offsets from 0 |
+//! | [`Entry`] | payload and time; a subject, a key and headers if it was given them |
+//! | [`EntryId`] | partition and offset, such as `3-1842` |
+//! | key | chooses the partition: entries of one key keep their order |
+//! | [`Group`] | a durable, named reader of the stream; groups never see each other |
+//! | [`Consumer`] | one member of a group; each entry goes to one of them |
+//! | [`Delivery`] | one entry leased to one consumer, with its attempt: 1, 2, and so on |
+//! | lease | until when a delivery is that consumer's alone |
+//! | settled | acked or discarded: never delivered again to that group |
+//! | parked | set aside after the last attempt, until [`Group::redrive`] or [`Group::discard_parked`] |
+//! | floor | for each partition, the offset below which a group has settled or set aside everything |
+//! | [`Reader`], [`Subscription`] | reading without a group: a place in memory, nothing to ack |
+//!
+//! Whatever reads has three verbs: `read` waits, `try_read` does not, `read_timeout` waits that
+//! long. Nothing to read is an empty batch and no error.
+//!
+//! A delivery is resolved by [`ack`](Delivery::ack), [`nack`](Delivery::nack) (it comes again after
+//! the backoff), [`release`](Delivery::release) (as if it had not been handed out) or
+//! [`reject`](Delivery::reject) (its attempts are over). One that is dropped counts as nacked; what
+//! nobody looked at in a dropped [`Batch`] counts as released. [`Delivery::detach`] keeps the lease
+//! without the handle, as a [`Token`] that any thread can settle:
+//!
+//! ```
+//! # use millstream::{Start, Stream};
+//! # let stream = Stream::options().in_memory()?;
+//! # stream.append_batch(["a", "b", "c"])?;
+//! let group = stream.group("billing").open(Start::Earliest)?;
+//! let worker = group.join("worker-1")?;
+//! let tokens: Vec<_> = worker.try_read(100)?.into_iter().map(|delivery| delivery.detach()).collect();
+//! let settled = std::thread::scope(|scope| scope.spawn(|| group.ack(tokens)).join());
+//! assert!(settled.expect("it does not panic")?.is_complete());
+//! # Ok::<(), millstream::Error>(())
+//! ```
+//!
+//! # Guarantees
+//!
+//! **Order.** Within a partition the first deliveries of a group are in the order of appending.
+//! A retry comes when it is due, so later entries overtake it. Between partitions there is no order.
+//!
+//! **Durability.** When a call returns, what it appended or settled is
+//!
+//! | [`Durability`] | survives the process | survives the machine |
+//! |---|---|---|
+//! | [`Os`](Durability::Os), the default | yes | after the next [`Stream::sync`] or [`Stream::close`] |
+//! | [`Every(d)`](Durability::Every) | yes | after the next call that finds `d` gone by, too |
+//! | [`Always`](Durability::Always) | yes | yes |
+//!
+//! Hand-outs, nacks, releases and leases are written but not waited for. Making and deleting
+//! a group is on the disk at every level. A batch is visible, and survives, as a whole or not at all.
+//!
+//! **At least once.** An entry leaves a group by an ack, by the group's policy after its last
+//! attempt ([`Exhausted`]), or by [`Group::skip`]. What breaks it: acking before the work is done.
+//! What it does not promise is exactly once: a worker that dies between its work and its ack leaves
+//! an entry that comes again, with a higher [`attempt`](Delivery::attempt).
+//!
+//! **Attempts** are counted when an entry is handed out, and the count survives a kill. Entries
+//! that were leased when the process died are handed out one per read afterwards, so that one which
+//! kills its process every time is exhausted alone.
+//!
+//! # Limits and defaults
+//!
+//! Everything has a bound. What goes over it is refused with an error that names the bound.
+//!
+//! | what | default | bound |
+//! |---|---|---|
+//! | [`partitions`](StreamOptions::partitions) | 1 | 1 to 16,384, fixed at creation |
+//! | [`segment_bytes`](StreamOptions::segment_bytes) | 64 MiB | 4 KiB to 1 GiB; a first segment has 1 MiB (a group's journal: 64 KiB), each next twice as much |
+//! | [`entry_bytes_max`](StreamOptions::entry_bytes_max) | 16 MiB | 16 MiB and a quarter of `segment_bytes` |
+//! | an appended batch | | 16 MiB and about 15/16 of `segment_bytes` |
+//! | what one read returns | | 16 MiB, after at least one entry |
+//! | key | | 4,096 bytes |
+//! | subject | | 255 bytes |
+//! | headers | | 64, with names of 1 to 255 bytes |
+//! | names of groups and consumers | | 1 to 255 bytes without control characters |
+//! | groups | | 10,000 |
+//! | members of a group | | 65,535 |
+//! | [`durability`](StreamOptions::durability) | `Os` | `Every`: 1 microsecond to 365 days |
+//! | [`lease`](GroupOptions::lease) | 30 s | 1 microsecond to 365 days |
+//! | [`session_timeout`](GroupOptions::session_timeout) | the lease, at least 30 s | as the lease |
+//! | [`max_deliveries`](GroupOptions::max_deliveries) | 16 | 1 to 8,000 |
+//! | [`backoff`](GroupOptions::backoff) | 100 ms, doubling up to 30 s | 0 to 365 days |
+//! | [`on_exhausted`](GroupOptions::on_exhausted) | [`Park`](Exhausted::Park) | |
+//! | [`max_in_flight`](GroupOptions::max_in_flight) | 100,000 | leased or waiting: 2<sup>30</sup> |
+//! | [`max_in_flight_per_consumer`](GroupOptions::max_in_flight_per_consumer) | none | |
+//! | buffers kept for reads | | 16 of at most 1 MiB |
+//! | sealed segments that stay mapped | | 8 of each partition |
+//!
+//! # Crash and recovery
+//!
+//! After [`Stream::close`], or the drop of the last handle, opening looks at headers and footers
+//! only. After any other end it flushes what is there, looks for the end of each log, and says in
+//! [`Stream::recovery`] what it cut. It tells two things apart:
+//!
+//! - a *torn tail*, which was never synced, is cut, and nothing is ever appended behind it;
+//! - *rot*, bytes that were synced and no longer match, is [`Error::Corrupt`] each time it is met.
+//!   Nothing is cut or deleted; [`Group::skip`] is the way past it. Rot in one group's journal
+//!   closes that group and not the stream.
+//!
+//! Opening ends all leases and memberships, since the process that had them is gone: their entries
+//! are due at once, with their counts. Entries that wait for their backoff go on waiting.
+//!
+//! A flush that fails is final: what is on the disk is unknown, all writes give [`Error::Poisoned`],
+//! and only opening again finds out. A full disk is [`Error::DiskFull`], and nothing changed.
+//!
+//! # Threads
+//!
+//! They are yours: the crate starts none. Every handle is `Send`, and all but [`Batch`] are `Sync`;
+//! streams, groups and consumers are cheap clones. What is due by time (the end of a lease, a flush under
+//! `Every`) happens in the next call of anybody, or in a blocked read. A stream that nobody calls can be
+//! given to [`Stream::maintain`], which says when to call again. Handles do not survive a `fork`.
+//!
+//! Dropping a handle never fails, panics or waits for a disk, except the last one of a stream, which
+//! flushes.
+//!
+//! # Feature flags
+//!
+//! None.
+//!
+//! # Trusting the files
+//!
+//! Segments are memory-mapped. No reference into a map exists anywhere: bytes are copied out by raw
+//! pointer and their checksum is compared in the copy, whenever they are read. Any bytes in any file give
+//! a typed error at worst. What no program can guard against is somebody who cuts a mapped file
+//! short (`SIGBUS`); files are private to the user and the directory is locked against other streams.
+//! What is assumed of the disk stands in `docs/FORMAT.md`.
+//!
+//! # How it is tested
+//!
+//! Each rule has a test named after it. The ledger of who holds what is run against a naive model. The log
+//! runs on a simulated disk that loses, at a power cut, any of what was not synced, and on one
+//! where the n-th call fails, for all n. Every byte of small logs is flipped, and every length cut.
+//! A directory of each released version is opened by the tests. Time is a [`ManualClock`], which
+//! is there for your tests too; no test sleeps.
+//!
+//! # Minimum Rust version
+//!
+//! 1.89.
+//!
+//! # What it is not
+//!
+//! Not a server; not for several processes at a time; no deleting of single entries, no compaction
+//! by key, no priorities, no strict order across a retry. Retention, filters by subject, dead-letter
+//! streams and strategies that assign partitions to consumers are not built yet.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod batch;
 mod blocked;
@@ -45,3 +225,21 @@ pub use reader::{Reader, Subscription};
 pub use recovery::{PartitionRecovery, Recovery};
 pub use start::Start;
 pub use stream::Stream;
+
+const _: () = {
+    const fn sent<T: Send>() {}
+    const fn shared<T: Send + Sync>() {}
+    sent::<Batch>();
+    shared::<Stream>();
+    shared::<StreamOptions>();
+    shared::<Group>();
+    shared::<GroupOptions>();
+    shared::<Consumer>();
+    shared::<Delivery>();
+    shared::<Deliveries>();
+    shared::<Entry>();
+    shared::<Entries>();
+    shared::<Reader>();
+    shared::<Subscription>();
+    shared::<Error>();
+};

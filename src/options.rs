@@ -9,6 +9,8 @@ use crate::durability::Durability;
 use crate::engine::{
     GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, micros, open_group,
 };
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::group::Group;
 use crate::ledger::Policy;
@@ -93,7 +95,7 @@ impl StreamOptions {
     /// Opens the stream in a directory, or makes it if there is none or an empty one.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::OptionsDiffer`], [`Error::Locked`],
+    /// [`Error::InvalidOption`], [`Error::OptionsDiffer`], [`Error::Locked`],
     /// [`Error::NotAStream`], [`Error::NewerFormat`], [`Error::Corrupt`], [`Error::DiskFull`],
     /// [`Error::Io`]; [`Error::Poisoned`] if a flush failed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Stream> {
@@ -119,7 +121,7 @@ impl StreamOptions {
     /// Makes a stream in memory: the same code on blocks of memory, gone with its last handle.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption); [`Error::Io`] if there is no memory.
+    /// [`Error::InvalidOption`]; [`Error::Io`] if there is no memory.
     pub fn in_memory(self) -> Result<Stream> {
         self.on(Arc::new(Memory::new()), Made::New)
     }
@@ -279,7 +281,7 @@ impl GroupOptions {
     /// is there does not change.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::StartBeyondEnd`],
+    /// [`Error::InvalidName`], [`Error::InvalidOption`], [`Error::StartBeyondEnd`],
     /// [`Error::NoSuchPartition`], [`Error::LimitReached`], [`Error::Corrupt`] (its journal is
     /// damaged), [`Error::Closed`], [`Error::Poisoned`], [`Error::DiskFull`], [`Error::Io`].
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]

@@ -11,6 +11,7 @@ mod limits;
 mod main_job;
 mod membership;
 mod ordering;
+mod readme;
 mod returning;
 mod scene;
 mod starts;
