@@ -1,6 +1,6 @@
 //! Durable streams and consumer groups inside your own process.
 //!
-//! What Redis Streams, Kafka and NATS JetStream give over a network, without the server: entries are
+//! What Redis Streams, Kafka and NATS `JetStream` give over a network, without the server: entries are
 //! appended to a directory of memory-mapped segments, and groups of consumers work them off with
 //! leases, acks and retries. It survives a killed process and, as far as you ask for it, a power
 //! cut. There is no server, no thread and no runtime.
