@@ -62,7 +62,8 @@ impl Delivery {
         self.resolve(Verb::Nack(Again::Backoff))
     }
 
-    /// As [`nack`](Self::nack), but the entry comes again after `wait`; zero is at once.
+    /// As [`nack`](Self::nack), but the entry comes again after `wait`; zero is at once. (The idea
+    /// is `JetStream`'s delayed nak.)
     ///
     /// # Errors
     /// Those of [`ack`](Self::ack).
@@ -87,7 +88,8 @@ impl Delivery {
         self.resolve(Verb::Nack(Again::Never))
     }
 
-    /// Makes the lease end `lease` from now. It does not count as an attempt.
+    /// Makes the lease end `lease` from now. It does not count as an attempt. (As `JetStream`'s
+    /// "in progress" and SQS's change of visibility do.)
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for a lease of zero or over a year, and those of
@@ -99,6 +101,18 @@ impl Delivery {
 
     /// Ends the handle and keeps the lease: whoever holds the token can settle the entry, from any
     /// thread, by [`Group::ack`](crate::Group::ack) and the like.
+    ///
+    /// ```
+    /// # use millstream::{Start, Stream};
+    /// # let stream = Stream::options().in_memory()?;
+    /// # stream.append("a")?;
+    /// let group = stream.group("billing").open(Start::Earliest)?;
+    /// let worker = group.join("worker-1")?;
+    /// let tokens: Vec<_> = worker.try_read(9)?.into_iter().map(|held| held.detach()).collect();
+    /// assert_eq!(group.info()?.leased, 1);
+    /// assert!(group.ack(tokens)?.is_complete());
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn detach(mut self) -> Token {
         self.resolved = true;
         self.token()

@@ -237,13 +237,14 @@ impl GroupOptions {
 
     /// How long a consumer may be silent before it is no longer a member and what it held goes
     /// back; by default the lease, and at least 30 seconds. Every call of the consumer is a sign
-    /// of life, and so are a blocked read and a lease that was extended.
+    /// of life, and so are a blocked read and a lease that was extended. (The idea is Kafka's.)
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.plan.session_timeout = Some(timeout);
         self
     }
 
     /// How often an entry is handed out before it counts as exhausted: 1 to 8,000, by default 16.
+    /// (`JetStream`'s `MaxDeliver`, SQS's `maxReceiveCount`.)
     pub fn max_deliveries(mut self, attempts: u16) -> Self {
         self.plan.max_deliveries = Some(attempts);
         self
