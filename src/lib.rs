@@ -160,7 +160,7 @@
 //!
 //! # How it is tested
 //!
-//! Each rule has a test named after it. The ledger of who holds what is run against a naive model. The log
+//! Tests are named after the facts they show. The ledger of who holds what is run against a naive model. The log
 //! runs on a simulated disk that loses, at a power cut, any of what was not synced, and on one
 //! where the n-th call fails, for all n. Every byte of small logs is flipped, and every length cut.
 //! A directory of each released version is opened by the tests. Time is a [`ManualClock`], which
