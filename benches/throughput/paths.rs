@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use millstream::{Start, Stream};
+use millstream::{Consumer, Reader, Start, Stream};
 
 use crate::floor::Floor;
 use crate::{BATCH, Outcome, PAYLOAD_BYTES, Place, Scale, Series, complete, head, line, timed};
@@ -14,16 +14,30 @@ pub(crate) enum Medium {
     Memory,
 }
 
-impl Medium {
-    fn stream(self, place: &Place) -> Outcome<Stream> {
-        Ok(match self {
-            Self::Disk => Stream::open(place.path("stream"))?,
-            Self::Memory => Stream::options().in_memory()?,
-        })
+/// A stream that is appended to, and everybody who reads it.
+struct Scene {
+    stream: Stream,
+    reader: Reader,
+    /// Acks whole batches.
+    brisk: Consumer,
+    /// Acks each delivery, in a group of its own.
+    thorough: Consumer,
+}
+
+impl Scene {
+    fn new(place: &Place, name: &str, medium: Medium) -> Outcome<Self> {
+        let stream = match medium {
+            Medium::Disk => Stream::open(place.path(name))?,
+            Medium::Memory => Stream::options().in_memory()?,
+        };
+        let reader = stream.reader(Start::Earliest)?;
+        let brisk = stream.group("brisk").open(Start::Earliest)?.join("worker")?;
+        let thorough = stream.group("thorough").open(Start::Earliest)?.join("worker")?;
+        Ok(Self { stream, reader, brisk, thorough })
     }
 }
 
-/// One round after the other.
+/// What was measured so far.
 #[derive(Debug, Default)]
 struct Rounds {
     floor_write: Series,
@@ -39,54 +53,38 @@ struct Rounds {
 
 /// Measures and prints the table.
 pub(crate) fn table(scale: Scale, medium: Medium) -> Outcome {
+    let place = Place::new()?;
+    let mut floor = Floor::new(place.path("floor"))?;
+    let scenes = [Scene::new(&place, "single", medium)?, Scene::new(&place, "batched", medium)?];
     let mut rounds = Rounds::default();
-    // The first round only warms up.
-    rounds.run(scale, medium)?;
-    let mut rounds = Rounds::default();
-    for _ in 0..scale.rounds {
-        rounds.run(scale, medium)?;
+    for round in 0..scale.warming + scale.rounds {
+        if round == scale.warming {
+            rounds = Rounds::default();
+        }
+        rounds.run(&mut floor, &scenes, scale.entries)?;
     }
     rounds.print(medium);
     Ok(())
 }
 
 impl Rounds {
-    fn run(&mut self, scale: Scale, medium: Medium) -> Outcome {
+    fn run(&mut self, floor: &mut Floor, scenes: &[Scene; 2], entries: usize) -> Outcome {
+        let [single, batched] = scenes;
         let payload = [7; PAYLOAD_BYTES];
-        let entries = scale.entries;
-        self.floor(&payload, entries)?;
-        {
-            let place = Place::new()?;
-            let stream = medium.stream(&place)?;
-            let taken = timed(|| append(&stream, &payload, entries))?;
-            self.append.push(taken, entries);
-            self.read_single.push(timed(|| read(&stream))?, entries);
-            self.cycle_single.push(timed(|| cycle(&stream, "a"))?, entries);
-            self.cycle_each.push(timed(|| cycle_each(&stream, "b"))?, entries);
-        }
-        let place = Place::new()?;
-        let stream = medium.stream(&place)?;
-        let taken = timed(|| append_batches(&stream, &payload, entries))?;
-        self.append_batch.push(taken, entries);
-        self.read_batched.push(timed(|| read(&stream))?, entries);
-        self.cycle_batched.push(timed(|| cycle(&stream, "a"))?, entries);
-        Ok(())
-    }
-
-    fn floor(&mut self, payload: &[u8], entries: usize) -> Outcome {
-        let place = Place::new()?;
-        let mut floor = None;
-        let taken = timed(|| {
-            floor = Some(Floor::write(&place.path("floor"), payload, entries)?);
-            Ok(())
-        })?;
-        self.floor_write.push(taken, entries);
-        let floor = floor.expect("it was just written");
-        let taken = timed(|| {
+        self.floor_write.push(timed(|| floor.write(&payload, entries))?, entries);
+        let read_all = || {
             floor.read();
             Ok(())
-        })?;
-        self.floor_read.push(taken, entries);
+        };
+        self.floor_read.push(timed(read_all)?, entries);
+        self.append.push(timed(|| append(&single.stream, &payload, entries))?, entries);
+        let taken = timed(|| append_batches(&batched.stream, &payload, entries))?;
+        self.append_batch.push(taken, entries);
+        self.read_single.push(timed(|| read(&single.reader))?, entries);
+        self.read_batched.push(timed(|| read(&batched.reader))?, entries);
+        self.cycle_single.push(timed(|| cycle(&single.brisk))?, entries);
+        self.cycle_batched.push(timed(|| cycle(&batched.brisk))?, entries);
+        self.cycle_each.push(timed(|| cycle_each(&single.thorough))?, entries);
         Ok(())
     }
 
@@ -96,21 +94,15 @@ impl Rounds {
             Medium::Memory => "in memory (the floor is on disk)",
         });
         let Self { floor_write: write, floor_read: read, .. } = self;
-        line("floor: allocate, populate, checksum, copy", write.median(), None, "");
-        let share = |own: &Series, floor| Some(own.share_of(floor));
-        line("append one by one", self.append.median(), share(&self.append, write), "0.50");
-        let own = &self.append_batch;
-        line("append in batches of 100", own.median(), share(own, write), "0.75");
-        line("floor: copy and check runs of 100", read.median(), None, "");
-        let own = &self.read_single;
-        line("read, of single appends", own.median(), share(own, read), "0.50");
-        let own = &self.read_batched;
-        line("read, of batches", own.median(), share(own, read), "0.50");
-        let own = &self.cycle_single;
-        line("group: read(100) + ack_all, of single", own.median(), None, "10 M/s");
-        let own = &self.cycle_batched;
-        line("group: read(100) + ack_all, of batches", own.median(), None, "10 M/s");
-        line("group: read(100) + ack each by handle", self.cycle_each.median(), None, "");
+        line("floor: allocate, populate, checksum, copy", write, None, "");
+        line("append one by one", &self.append, Some(write), "0.50");
+        line("append in batches of 100", &self.append_batch, Some(write), "0.75");
+        line("floor: copy and check runs of 100", read, None, "");
+        line("read(100), of single appends", &self.read_single, Some(read), "0.50");
+        line("read(100), of batches", &self.read_batched, Some(read), "0.50");
+        line("group: read(100) + ack_all, of single", &self.cycle_single, None, "10 M/s");
+        line("group: read(100) + ack_all, of batches", &self.cycle_batched, None, "10 M/s");
+        line("group: read(100) + ack each by handle", &self.cycle_each, None, "");
     }
 }
 
@@ -128,8 +120,7 @@ fn append_batches(stream: &Stream, payload: &[u8], entries: usize) -> Outcome {
     Ok(())
 }
 
-fn read(stream: &Stream) -> Outcome {
-    let reader = stream.reader(Start::Earliest)?;
+fn read(reader: &Reader) -> Outcome {
     loop {
         let entries = reader.try_read(reading())?;
         if entries.is_empty() {
@@ -141,8 +132,7 @@ fn read(stream: &Stream) -> Outcome {
     }
 }
 
-fn cycle(stream: &Stream, group: &str) -> Outcome {
-    let worker = stream.group(group).open(Start::Earliest)?.join("worker")?;
+fn cycle(worker: &Consumer) -> Outcome {
     loop {
         let batch = worker.try_read(reading())?;
         if batch.is_empty() {
@@ -155,8 +145,7 @@ fn cycle(stream: &Stream, group: &str) -> Outcome {
     }
 }
 
-fn cycle_each(stream: &Stream, group: &str) -> Outcome {
-    let worker = stream.group(group).open(Start::Earliest)?.join("worker")?;
+fn cycle_each(worker: &Consumer) -> Outcome {
     loop {
         let batch = worker.try_read(reading())?;
         if batch.is_empty() {
