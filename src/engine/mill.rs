@@ -56,6 +56,7 @@ pub(crate) struct Mill {
 
 impl Mill {
     /// The partition for the next entry: by its key, else in turn.
+    #[inline]
     fn choose(&self, key: Option<&[u8]>) -> u32 {
         match (key, self.ground.partitions()) {
             (_, 1) => 0,
@@ -151,6 +152,7 @@ impl Mill {
     }
 
     /// Checks an entry and puts it into its partition's log.
+    #[inline]
     fn place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
         self.ground.check_write()?;
         entry.check(self.entry_bytes_max)?;

@@ -54,6 +54,7 @@ impl Active {
         Footer { end, time_max, marks: self.segment.marks() }.encode(self.segment.salt)
     }
 
+    #[inline]
     pub(super) fn fits(&self, bytes: u64, file_bytes: u64) -> bool {
         self.position + bytes + footer_room(self.marks, bytes) <= file_bytes
     }
@@ -88,6 +89,7 @@ impl Active {
     }
 
     /// Sets a mark if one is due before the frame that starts at `position`.
+    #[inline]
     pub(super) fn mark(&mut self, offset: u64, time_max: u64) {
         if self.position < self.next_mark {
             return;
@@ -101,6 +103,7 @@ impl Active {
         self.next_mark = self.position + MARK_EVERY_BYTES;
     }
 
+    #[inline]
     pub(super) fn store(&mut self, staging: Staging, header: &Header, piece: &Piece<'_>) {
         let bytes = header.encode(self.segment.salt, piece.body_sum);
         let padding = frame::padding(piece.body.len());
@@ -121,6 +124,7 @@ pub(super) fn needed_bytes(bytes: u64) -> u64 {
 }
 
 /// Room to keep for a footer, given how many marks there are and how much is still to come.
+#[inline]
 pub(super) fn footer_room(marks: usize, bytes: u64) -> u64 {
     let more = bytes / MARK_EVERY_BYTES + 2;
     header::footer_bytes(marks) + more * header::MARK_BYTES as u64

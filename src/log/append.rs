@@ -114,6 +114,7 @@ pub(crate) struct Placed {
 
 impl Log {
     /// Appends one entry that is nothing but payload.
+    #[inline]
     pub(crate) fn append_one(&self, piece: &Piece<'_>, time: u64) -> Result<Placed> {
         let bytes = frame::frame_bytes(piece.body.len() as u64);
         let mut writer = self.make_room(bytes, time)?;
@@ -164,6 +165,7 @@ impl Log {
     }
 
     /// Locks the writer, unless the log is closed or poisoned.
+    #[inline]
     fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
         self.settings.latch.check()?;
         let writer = self.writer.lock();
@@ -183,6 +185,7 @@ impl Log {
     }
 
     /// Stores one frame; room has been made.
+    #[inline]
     fn put(&self, writer: &mut Writer, piece: &Piece<'_>, time: u64, more: bool) {
         let Writer { active: Some(active), end, time_max, .. } = writer else {
             unreachable!("room was made in an active segment");
@@ -206,6 +209,7 @@ impl Log {
     }
 
     /// Lets readers see what was stored, unless it has to be durable first.
+    #[inline]
     fn publish(&self, writer: &Writer, first: u64) -> Placed {
         let mut ring = false;
         if self.settings.staging == Staging::Off {
@@ -221,6 +225,7 @@ impl Log {
     }
 
     /// Locks the writer once `bytes` of frames go into its active segment.
+    #[inline]
     fn make_room(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
         let mut writer = self.open_writer()?;
         if !writer.fits(bytes) {
@@ -238,6 +243,7 @@ impl Log {
     }
 
     /// Starts a segment that takes `bytes` of frames, unless somebody else just did.
+    #[cold]
     fn roll(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
         let mut spare = self.spare.lock();
         let mut writer = self.open_writer()?;
