@@ -66,11 +66,17 @@ impl<'a> NewEntry<'a> {
     }
 
     /// Checks the entry against its bounds.
+    #[inline]
     pub(crate) fn check(&self, bytes_max: u64) -> Result<()> {
-        let bytes = self.fields().encoded_bytes() as u64;
+        let fields = self.fields();
+        let bytes = fields.encoded_bytes() as u64;
         if bytes > bytes_max {
             return Err(Error::EntryTooLarge { bytes, max: bytes_max });
         }
+        if fields.is_plain() { Ok(()) } else { self.check_fields() }
+    }
+
+    fn check_fields(&self) -> Result<()> {
         if let Some(subject) = self.subject {
             subject::validate(subject)?;
         }

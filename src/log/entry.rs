@@ -39,11 +39,14 @@ pub(crate) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn is_plain(&self) -> bool {
+    /// Whether there is nothing but payload.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
         self.subject.is_none() && self.key.is_none() && self.headers.is_empty()
     }
 
     /// The length of the fields' encoding.
+    #[inline]
     fn fields_bytes(&self) -> usize {
         let headers: usize = self
             .headers
@@ -56,15 +59,27 @@ impl Fields<'_> {
     }
 
     /// The length of the whole entry's encoding.
+    #[inline]
     pub(crate) fn encoded_bytes(&self) -> usize {
         LENGTHS_BYTES + self.payload.len() + self.fields_bytes()
     }
 
     /// The caller has bounded the entry by `entry_bytes_max`, so lengths fit.
+    #[inline]
     fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&length(self.payload.len()).to_le_bytes());
-        into.extend_from_slice(&length(self.fields_bytes()).to_le_bytes());
+        let fields_bytes = self.fields_bytes();
+        let mut lengths = [0; LENGTHS_BYTES];
+        lengths[..4].copy_from_slice(&length(self.payload.len()).to_le_bytes());
+        lengths[4..].copy_from_slice(&length(fields_bytes).to_le_bytes());
+        into.reserve(LENGTHS_BYTES + self.payload.len() + fields_bytes);
+        into.extend_from_slice(&lengths);
         into.extend_from_slice(self.payload);
+        if fields_bytes > 0 {
+            self.encode_fields(into);
+        }
+    }
+
+    fn encode_fields(&self, into: &mut Vec<u8>) {
         if let Some(subject) = self.subject {
             field(SUBJECT, subject.len(), into);
             into.extend_from_slice(subject.as_bytes());
