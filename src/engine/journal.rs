@@ -14,7 +14,7 @@ use super::ground::Terms;
 use crate::clock::Time;
 use crate::error::{Corruption, Error, Result};
 use crate::ledger::{Event, Inconsistent, Ledger, Now, Policy, decode, encode};
-use crate::log::{Draft, Kind, Log, OwnerKind, Piece};
+use crate::log::{Draft, Kind, Log, OwnerKind, Piece, frame_bytes};
 
 /// A segment has room for this many times its snapshot behind it.
 const SNAPSHOT_SHARE: u64 = 4;
@@ -143,7 +143,7 @@ impl Journal {
         if self.record.is_empty() {
             return Ok(());
         }
-        if !log.fits(Piece::record(&self.record).frame_bytes()) {
+        if !log.fits(frame_bytes(self.record.len() as u64)) {
             // The snapshot shows what the backlog led to.
             self.record.clear();
             encode(events, &mut self.record);
@@ -166,7 +166,7 @@ impl Journal {
             self.draft.push_frame(Kind::Snapshot, 1, piece);
         }
         let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
-        let record_bytes = Piece::record(&self.record).frame_bytes();
+        let record_bytes = frame_bytes(self.record.len() as u64);
         log.roll_with(&self.draft, bytes.max(record_bytes), now.wall)?;
         // The next snapshot is likely to be about as long.
         self.spare_bytes = snapshot.len() as u64 * SNAPSHOT_SHARE * 2;

@@ -47,7 +47,7 @@ pub(crate) use append::{Log, Placed};
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor};
 pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
-pub(crate) use frame::Kind;
+pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 
 pub(crate) use run::{Run, Slot};
