@@ -79,6 +79,12 @@ impl Batch {
         self.blocked
     }
 
+    /// What is in it, without taking anything.
+    #[cfg(test)]
+    pub(crate) fn peek(&self) -> Vec<(crate::id::EntryId, u16)> {
+        (0..self.len()).map(|at| (self.parcel.id(at), self.parcel.attempt(at))).collect()
+    }
+
     /// Looks at each entry.
     pub fn iter(&self) -> BatchIter<'_> {
         BatchIter { batch: self, next: 0 }

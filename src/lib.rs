@@ -201,6 +201,8 @@ mod log;
 mod options;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod storage;
 mod stream;

@@ -345,6 +345,7 @@ impl Desk {
             // What cannot be written counts all the same: those leases end with the process.
             let _ = self.take_returned(&mut state);
         }
+        drop(state);
         self.journal.close()
     }
 

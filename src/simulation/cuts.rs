@@ -1,0 +1,97 @@
+//! Power cuts: several lives of one disk, each cut anywhere, also while it is being recovered.
+//!
+//! `MILLSTREAM_CUTS` says how many cuts the test makes.
+
+use super::drain::drain;
+use super::script::Life;
+use super::world::{Judged, Verdict, World};
+
+const LIVES_MAX: usize = 8;
+const STEPS_MAX: usize = 80;
+
+/// How many cuts the tests make.
+fn cuts_wanted() -> u64 {
+    std::env::var("MILLSTREAM_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(2_500)
+}
+
+/// One life, from opening to its end.
+pub(super) fn live(world: &mut World, steps: usize) -> Verdict {
+    let stream = match world.open() {
+        Ok(stream) => stream,
+        Err(_) if world.disk.is_off() => return Ok(()),
+        Err(error) => return Err(format!("cannot be opened: {error}")),
+    };
+    if world.judge(&stream)? == Judged::CutShort {
+        return Ok(());
+    }
+    if world.random.one_in(4) {
+        drain(world)?;
+    }
+    let mut life = Life::new(world, stream);
+    for _ in 0..steps {
+        life.step()?;
+        if life.world.disk.is_off() {
+            return Ok(());
+        }
+    }
+    match life.world.random.below(4) {
+        0 => life.world.disk.cut(),
+        1 => {
+            // What the handles do when they are dropped no longer reaches the disk.
+            let killed = life.world.disk.crash_process();
+            life.world.disk.cut();
+            life.world.disk = killed;
+        }
+        _ => {
+            world.closed = life.end()?;
+            if world.closed {
+                world.all_synced();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Goes on to the next life: behind a cut if the power is off, else as chance says. Whether it
+/// was a cut.
+fn restart(world: &mut World) -> bool {
+    let seed = world.random.next();
+    let cut = world.disk.is_off() || world.random.coin();
+    world.disk = if cut { world.disk.reboot(seed) } else { world.disk.crash_process() };
+    cut
+}
+
+/// All lives of one disk. Says how often the power was cut.
+pub(super) fn run(mut world: World) -> Verdict<u64> {
+    let mut cuts = 0;
+    for _ in 0..1 + world.random.below(LIVES_MAX) {
+        let reach = world.random.pick(&[20, 60, 200, 600, 2000]);
+        let at = world.disk.effects() + 1 + world.random.below(reach) as u64;
+        world.disk.cut_at(at);
+        let steps = world.random.below(STEPS_MAX);
+        live(&mut world, steps)?;
+        cuts += u64::from(restart(&mut world));
+    }
+    // The last life is not cut, so nothing may fail.
+    live(&mut world, 0)?;
+    Ok(cuts)
+}
+
+#[test]
+fn nothing_that_was_promised_is_lost_by_a_power_cut() {
+    let (mut cuts, mut seed) = (0, 0);
+    while cuts < cuts_wanted() {
+        let complaint = |complaint| panic!("seed {seed}: {complaint}");
+        cuts += run(World::new(seed)).unwrap_or_else(complaint);
+        seed += 1;
+    }
+}
+
+#[test]
+fn explore() {
+    for seed in 0..3000 {
+        if let Err(complaint) = run(World::new(seed)) {
+            println!("seed {seed}: {complaint}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What a group must know of each entry.
+//!
+//! # Invariants
+//! 1. `now` holds the states that an entry may be in at the moment: more than one after a call that
+//!    failed, or that does nothing to a lease that ended.
+//! 2. `soon` is what it changes to with the next call, because a handle was dropped.
+//! 3. `past` holds the states since the last time all was synced: a crash may bring any back.
+//! 4. An entry without a fate was never handed out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::Verdict;
+use crate::error::Result;
+use crate::group::Group;
+use crate::id::EntryId;
+use crate::options::Exhausted;
+
+/// What an entry is to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    New,
+    /// Handed out so many times, and leased.
+    Out(u16),
+    /// Handed out so many times, and to be handed out again.
+    Back(u16),
+    Parked,
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Fate {
+    past: Vec<State>,
+    now: Vec<State>,
+    soon: Option<State>,
+}
+
+impl Fate {
+    fn of(state: State) -> Self {
+        Self { past: Vec::new(), now: vec![state], soon: None }
+    }
+
+    fn set(&mut self, state: State) {
+        self.past.append(&mut self.now);
+        self.past.extend(self.soon.take());
+        self.now.push(state);
+    }
+}
+
+/// Whether the group is there after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existence {
+    Sure,
+    /// The call that makes or deletes it failed.
+    Doubtful,
+}
+
+/// What a group was made with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) max_deliveries: u16,
+    pub(super) exhausted: Exhausted,
+}
+
+/// What one group must know.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) rules: Rules,
+    pub(super) existence: Existence,
+    /// Tells handles of a deleted group of that name from the ones of this.
+    pub(super) epoch: u64,
+    start: Vec<u64>,
+    fates: BTreeMap<EntryId, Fate>,
+    /// Acks that worked since the last time all was synced, in their order.
+    acks: Vec<EntryId>,
+}
+
+/// What a group shows of itself.
+#[derive(Debug)]
+pub(super) struct Sight {
+    next: Vec<u64>,
+    pub(super) pending: BTreeMap<EntryId, u16>,
+    parked: BTreeSet<EntryId>,
+    lag: u64,
+}
+
+impl Sight {
+    pub(super) fn of(group: &Group) -> Result<Self> {
+        let info = group.info()?;
+        let pending = group.pending(usize::MAX)?;
+        Ok(Self {
+            next: info.partitions.iter().map(|partition| partition.next).collect(),
+            pending: pending.iter().map(|entry| (entry.id, entry.attempts)).collect(),
+            parked: group.parked(usize::MAX)?.into_iter().collect(),
+            lag: group.lag()?,
+        })
+    }
+
+    pub(super) fn state(&self, id: EntryId) -> State {
+        if let Some(attempts) = self.pending.get(&id) {
+            State::Back(*attempts)
+        } else if self.parked.contains(&id) {
+            State::Parked
+        } else if id.offset() >= self.next[id.partition() as usize] {
+            State::New
+        } else {
+            State::Done
+        }
+    }
+}
+
+impl Rules {
+    /// What an entry is set to after its last attempt.
+    pub(super) fn end(self) -> State {
+        match self.exhausted {
+            Exhausted::Park => State::Parked,
+            Exhausted::Discard => State::Done,
+        }
+    }
+
+    /// Whether an entry that was in `state` may be seen as `seen` when the group is opened.
+    fn becomes(self, state: State, seen: State) -> bool {
+        match state {
+            State::Out(attempts) if attempts >= self.max_deliveries => seen == self.end(),
+            State::Out(attempts) => seen == State::Back(attempts),
+            other => seen == other,
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn new(rules: Rules, start: Vec<u64>, epoch: u64) -> Self {
+        let existence = Existence::Doubtful;
+        Self { rules, existence, epoch, start, fates: BTreeMap::new(), acks: Vec::new() }
+    }
+
+    fn now(&self, id: EntryId) -> &[State] {
+        self.fates.get(&id).map_or(&[State::New], |fate| &fate.now)
+    }
+
+    fn fate(&mut self, id: EntryId) -> &mut Fate {
+        self.fates.entry(id).or_insert_with(|| Fate::of(State::New))
+    }
+
+    /// The entry changed.
+    pub(super) fn set(&mut self, id: EntryId, state: State) {
+        self.fate(id).set(state);
+    }
+
+    /// The entry may have changed.
+    pub(super) fn perhaps(&mut self, id: EntryId, state: State) {
+        self.fate(id).now.push(state);
+    }
+
+    /// The handle of an attempt was dropped: with the next call it is handed back, `taken` or not.
+    pub(super) fn dropped(&mut self, id: EntryId, attempts: u16, taken: bool) {
+        let known = self.fates.get(&id).is_some_and(|fate| fate.soon.is_some());
+        let held = self.now(id)[0] == State::Out(attempts) && !known;
+        if held && !(taken && attempts == self.rules.max_deliveries) {
+            self.fate(id).soon = Some(State::Back(attempts - u16::from(!taken)));
+        }
+    }
+
+    /// What was to change with the next call did.
+    pub(super) fn settle_soon(&mut self) {
+        for fate in self.fates.values_mut() {
+            if let Some(state) = fate.soon.take() {
+                fate.set(state);
+            }
+        }
+    }
+
+    /// An ack worked; `durable` says whether it was promised to stay.
+    pub(super) fn acked(&mut self, id: EntryId, durable: bool) {
+        self.set(id, State::Done);
+        if durable {
+            self.fate(id).past.clear();
+        }
+        self.acks.push(id);
+    }
+
+    /// How often the entry was handed out, as far as is known.
+    pub(super) fn attempts(&self, id: EntryId) -> u16 {
+        match self.now(id)[0] {
+            State::Out(attempts) | State::Back(attempts) => attempts,
+            _ => 0,
+        }
+    }
+
+    /// The entry was handed out.
+    pub(super) fn delivered(&mut self, id: EntryId, attempt: u16) -> Verdict {
+        let now = self.now(id);
+        let fits = |state: &State| match state {
+            State::New => attempt == 1,
+            State::Out(before) | State::Back(before) => attempt == before + 1,
+            State::Parked | State::Done => false,
+        };
+        if attempt > self.rules.max_deliveries || !now.iter().any(fits) {
+            return Err(format!("{id} was handed out as attempt {attempt}, but was {now:?}"));
+        }
+        let partition = id.partition() as usize;
+        let first = id.offset() <= self.start[partition];
+        if !first && self.now(EntryId::new(id.partition(), id.offset() - 1)) == [State::New] {
+            return Err(format!("{id} was handed out before its forerunner"));
+        }
+        self.set(id, State::Out(attempt));
+        Ok(())
+    }
+
+    /// Whether the entry may be parked at the moment.
+    pub(super) fn may_be_parked(&self, id: EntryId) -> bool {
+        let last = State::Out(self.rules.max_deliveries);
+        self.now(id).iter().any(|state| *state == State::Parked || *state == last)
+    }
+
+    /// All that happened was made durable.
+    pub(super) fn all_synced(&mut self) {
+        self.fates.values_mut().for_each(|fate| fate.past.clear());
+        self.acks.clear();
+    }
+
+    /// Where the group begins.
+    pub(super) fn first(&self, partition: u32) -> u64 {
+        self.start[partition as usize]
+    }
+
+    /// What has to be delivered yet of partitions that end at `ends`, and how often it was. Only
+    /// right behind an opening, when there is no doubt.
+    pub(super) fn owed(&self, ends: &[u64]) -> BTreeMap<EntryId, u16> {
+        let mut owed = BTreeMap::new();
+        for (partition, end) in (0..).zip(ends) {
+            for offset in self.first(partition)..*end {
+                let id = EntryId::new(partition, offset);
+                if matches!(self.now(id)[0], State::New | State::Back(_)) {
+                    owed.insert(id, self.attempts(id));
+                }
+            }
+        }
+        owed
+    }
+
+    /// Compares what a group shows that was just opened, whose logs end at `ends`.
+    pub(super) fn judge(&mut self, sight: &Sight, ends: &[u64]) -> Verdict {
+        self.start.iter_mut().zip(ends).for_each(|(start, end)| *start = (*start).min(*end));
+        self.fates.retain(|id, _| id.offset() < ends[id.partition() as usize]);
+        let mut lag = 0;
+        let mut fates = BTreeMap::new();
+        for (partition, end) in (0..).zip(ends) {
+            if sight.next[partition as usize] > *end {
+                return Err(format!("it stands behind the end of partition {partition}"));
+            }
+            for offset in self.start[partition as usize]..*end {
+                let id = EntryId::new(partition, offset);
+                let seen = sight.state(id);
+                lag += u64::from(matches!(seen, State::New | State::Back(_)));
+                self.judge_one(id, seen)?;
+                if seen != State::New {
+                    fates.insert(id, Fate::of(seen));
+                }
+            }
+        }
+        self.judge_acks(sight, ends)?;
+        if lag != sight.lag {
+            return Err(format!("the lag is {lag}, not {}", sight.lag));
+        }
+        self.fates = fates;
+        self.acks.clear();
+        self.existence = Existence::Sure;
+        Ok(())
+    }
+
+    fn judge_one(&self, id: EntryId, seen: State) -> Verdict {
+        let allowed: Vec<State> = match self.fates.get(&id) {
+            Some(fate) => fate.past.iter().chain(&fate.now).chain(&fate.soon).copied().collect(),
+            None => vec![State::New],
+        };
+        match allowed.iter().any(|state| self.rules.becomes(*state, seen)) {
+            true => Ok(()),
+            false => Err(format!("{id} is {seen:?} after opening, and was {allowed:?}")),
+        }
+    }
+
+    /// The journal is one sequence: an ack that stayed keeps those before it.
+    fn judge_acks(&self, sight: &Sight, ends: &[u64]) -> Verdict {
+        let there = |id: &&EntryId| id.offset() < ends[id.partition() as usize];
+        let stayed = |id: &EntryId| sight.state(*id) == State::Done;
+        let acks: Vec<&EntryId> = self.acks.iter().filter(there).collect();
+        let lost = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());
+        match acks[lost..].iter().find(|id| stayed(id)) {
+            Some(id) => Err(format!("the ack of {id} stayed, and an earlier one did not")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The whole stream on a simulated disk: what it promises has to hold whatever the disk does.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `world` | the disk, and what the stream must hold: entries byte for byte |
+//! | `groups` | what each group must know: who has what, how often, and what is settled |
+//! | `script` | a random workload: one life of the stream from opening to its end |
+//! | `workers` | the part of the workload that consumers do |
+//! | `drain` | that nothing is stuck: everything that is owed is delivered |
+//! | `cuts` | the power is cut anywhere, recovery included |
+//! | `faults` | the n-th call fails, for all n; a full disk |
+//! | `rot` | every byte flipped, every length cut |
+//! | `controls` | protections taken away: the oracle has to notice |
+//!
+//! The oracle gives its complaint back instead of panicking, so that the controls can show that it
+//! does complain. One run is named by its seed.
+
+mod controls;
+mod cuts;
+mod drain;
+mod faults;
+mod groups;
+mod rot;
+mod script;
+mod workers;
+mod world;

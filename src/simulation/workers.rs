@@ -1,0 +1,312 @@
+//! What consumers do in a life: join, read, settle, let go, leave.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::groups::State;
+use super::script::{LEASE, Life};
+use super::world::Verdict;
+use crate::consumer::Consumer;
+use crate::delivery::{Delivery, Settlement};
+use crate::error::{Error, Lost, Result};
+use crate::id::EntryId;
+
+/// So many deliveries are held at once.
+const HELD_MAX: usize = 12;
+
+/// A consumer and its group.
+pub(super) struct Worker {
+    group: &'static str,
+    epoch: u64,
+    consumer: Consumer,
+}
+
+/// A delivery and its group.
+pub(super) struct Held {
+    group: &'static str,
+    epoch: u64,
+    delivery: Delivery,
+}
+
+/// What a verb makes of an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Ack,
+    Nack,
+    Release,
+    Reject,
+}
+
+impl Life<'_> {
+    pub(super) fn join(&mut self) -> Verdict {
+        let names: Vec<&'static str> = self.groups.keys().copied().collect();
+        if names.is_empty() {
+            return self.open_group();
+        }
+        let group = self.world.random.pick(&names);
+        let name = self.world.random.pick(&["ann", "bob", "cy"]);
+        match self.groups[group].join(name) {
+            Ok(consumer) => {
+                let epoch = self.world.groups[group].epoch;
+                self.workers.push(Worker { group, epoch, consumer });
+                Ok(())
+            }
+            Err(Error::MemberExists { .. }) => Ok(()),
+            Err(error) => self.world.forgive("join", &error),
+        }
+    }
+
+    pub(super) fn leave(&mut self) -> Verdict {
+        if self.workers.is_empty() {
+            return Ok(());
+        }
+        let index = self.world.random.below(self.workers.len());
+        let worker = self.workers.swap_remove(index);
+        if self.world.random.coin() {
+            return Ok(());
+        }
+        match worker.consumer.leave() {
+            Ok(()) | Err(Error::NotAMember { .. } | Error::GroupDeleted) => Ok(()),
+            Err(error) => self.world.forgive("leave", &error),
+        }
+    }
+
+    pub(super) fn read(&mut self) -> Verdict {
+        if self.workers.is_empty() {
+            return self.join();
+        }
+        let index = self.world.random.below(self.workers.len());
+        let max = u32::try_from(1 + self.world.random.below(6)).expect("it is small");
+        let Worker { group, epoch, consumer } = &self.workers[index];
+        let (group, epoch) = (*group, *epoch);
+        let batch = match consumer.try_read(max) {
+            Ok(batch) => batch,
+            Err(Error::NotAMember { .. } | Error::GroupDeleted) => {
+                self.workers.swap_remove(index);
+                return Ok(());
+            }
+            Err(error) => return self.world.forgive("read", &error),
+        };
+        let live = self.world.groups.get_mut(group).filter(|model| model.epoch == epoch);
+        let Some(model) = live else {
+            return Err("a deleted group hands out".to_owned());
+        };
+        model.settle_soon();
+        let ids = batch.peek();
+        for (id, attempt) in &ids {
+            model.delivered(*id, *attempt)?;
+        }
+        let taken = match self.world.random.below(3) {
+            0 => self.world.random.below(ids.len() + 1),
+            _ => ids.len(),
+        };
+        let deliveries = batch.into_iter();
+        for delivery in deliveries.take(taken) {
+            self.world.check(&delivery)?;
+            self.held.push(Held { group, epoch, delivery });
+        }
+        let model = self.world.groups.get_mut(group).ok_or("it was there")?;
+        ids[taken..].iter().for_each(|(id, attempt)| model.dropped(*id, *attempt, false));
+        while self.held.len() > HELD_MAX {
+            self.forget()?;
+        }
+        Ok(())
+    }
+
+    fn take_held(&mut self) -> Option<Held> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let index = self.world.random.below(self.held.len());
+        Some(self.held.swap_remove(index))
+    }
+
+    pub(super) fn ack(&mut self) -> Verdict {
+        self.resolve(Verb::Ack, "ack", Delivery::ack)
+    }
+
+    pub(super) fn nack(&mut self) -> Verdict {
+        self.resolve(Verb::Nack, "nack", |delivery| delivery.nack_after(Duration::from_secs(5)))
+    }
+
+    pub(super) fn release(&mut self) -> Verdict {
+        self.resolve(Verb::Release, "release", Delivery::release)
+    }
+
+    pub(super) fn reject(&mut self) -> Verdict {
+        self.resolve(Verb::Reject, "reject", Delivery::reject)
+    }
+
+    fn resolve(
+        &mut self,
+        verb: Verb,
+        doing: &str,
+        call: impl FnOnce(Delivery) -> Result<()>,
+    ) -> Verdict {
+        let Some(Held { group, epoch, delivery }) = self.take_held() else { return Ok(()) };
+        let id = delivery.id();
+        let outcome = call(delivery);
+        self.resolved(group, epoch, id, verb, doing, outcome)
+    }
+
+    fn resolved(
+        &mut self,
+        group: &'static str,
+        epoch: u64,
+        id: EntryId,
+        verb: Verb,
+        doing: &str,
+        outcome: Result<()>,
+    ) -> Verdict {
+        let durable = self.always();
+        let live = self.world.groups.get_mut(group).filter(|model| model.epoch == epoch);
+        let Some(model) = live else {
+            return match outcome {
+                Ok(()) => Err(format!("{doing} of {id} worked on a group that was deleted")),
+                Err(_) => Ok(()),
+            };
+        };
+        let attempts = model.attempts(id);
+        let state = match verb {
+            Verb::Ack => State::Done,
+            Verb::Reject => model.rules.end(),
+            Verb::Nack if attempts >= model.rules.max_deliveries => model.rules.end(),
+            Verb::Nack => State::Back(attempts),
+            Verb::Release => State::Back(attempts.saturating_sub(1)),
+        };
+        match outcome {
+            Ok(()) if verb == Verb::Ack => model.acked(id, durable),
+            // After its lease ended, an entry waits as it did.
+            Ok(()) if verb == Verb::Release => {
+                model.set(id, state);
+                model.perhaps(id, State::Back(attempts));
+            }
+            Ok(()) => model.set(id, state),
+            Err(Error::LeaseLost { .. }) => {}
+            Err(error) => {
+                model.perhaps(id, state);
+                return self.world.forgive(doing, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops a delivery, or leaves its token for later.
+    pub(super) fn forget(&mut self) -> Verdict {
+        let Some(Held { group, epoch, delivery }) = self.take_held() else { return Ok(()) };
+        if self.world.random.coin() {
+            self.tokens.push((group, epoch, delivery.detach()));
+            return Ok(());
+        }
+        self.drop_held(Held { group, epoch, delivery });
+        Ok(())
+    }
+
+    fn drop_held(&mut self, held: Held) {
+        let Held { group, epoch, delivery } = held;
+        let (id, attempt) = (delivery.id(), delivery.attempt());
+        drop(delivery);
+        let live = self.world.groups.get_mut(group).filter(|model| model.epoch == epoch);
+        if let Some(model) = live {
+            model.dropped(id, attempt, true);
+        }
+    }
+
+    pub(super) fn forget_all(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            self.drop_held(held);
+        }
+    }
+
+    pub(super) fn extend(&mut self) -> Verdict {
+        let Some(Held { group, epoch, delivery }) = self.held.first() else { return Ok(()) };
+        let live = self.world.groups.get(group).is_some_and(|model| model.epoch == *epoch);
+        match delivery.extend(LEASE * 3) {
+            Ok(()) if !live => Err("a lease of a deleted group was extended".to_owned()),
+            Ok(()) | Err(Error::LeaseLost { .. }) => Ok(()),
+            Err(_) if !live => Ok(()),
+            Err(error) => self.world.forgive("extend", &error),
+        }
+    }
+
+    /// Acks everything that was left as a token, in one call for each group.
+    pub(super) fn ack_tokens(&mut self) -> Verdict {
+        let tokens = std::mem::take(&mut self.tokens);
+        for (name, group) in self.groups.clone() {
+            let epoch = self.world.groups.get(name).map_or(0, |model| model.epoch);
+            let of = tokens.iter().filter(|token| token.0 == name);
+            // The newest token of an entry, so that the outcome for its id is the outcome for it.
+            let of: BTreeMap<_, _> = of.map(|token| (token.2.id(), token)).collect();
+            let outcome = group.ack(of.values().map(|token| token.2));
+            for (_, from, token) in of.into_values() {
+                let outcome = outcome_of(&outcome, token.id());
+                self.resolved(name, *from, token.id(), Verb::Ack, "ack by token", outcome)?;
+            }
+            if let (Err(error), true) = (outcome, epoch > 0) {
+                self.world.forgive("ack by token", &error)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn redrive(&mut self) -> Verdict {
+        for (name, group) in self.groups.clone() {
+            let max = 1 + self.world.random.below(4);
+            let parked = group.parked(max);
+            let done = parked.and_then(|parked| group.redrive(max).map(|count| (parked, count)));
+            let (parked, count) = match done {
+                Ok(done) => done,
+                Err(error) => return self.world.forgive("redrive", &error),
+            };
+            if parked.len() as u64 != count {
+                return Err(format!("{count} of {} were redriven", parked.len()));
+            }
+            let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+            for id in parked {
+                if !model.may_be_parked(id) {
+                    return Err(format!("{id} was parked"));
+                }
+                model.set(id, State::Back(0));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self) -> Verdict {
+        let Some((name, group)) = self.groups.iter().next() else { return Ok(()) };
+        let info = match group.info() {
+            Ok(info) => info,
+            Err(error) => return self.world.forgive("info", &error),
+        };
+        let at = info.partitions[0];
+        let end = (at.next + 1).min(at.end);
+        if at.floor >= end || !self.world.random.one_in(3) {
+            return Ok(());
+        }
+        let skipped = group.skip(0, at.floor..end);
+        let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+        for offset in at.floor.max(model.first(0))..end {
+            let id = EntryId::new(0, offset);
+            match &skipped {
+                Ok(_) => model.set(id, State::Done),
+                Err(_) => model.perhaps(id, State::Done),
+            }
+        }
+        match skipped {
+            Ok(_) => Ok(()),
+            Err(error) => self.world.forgive("skip", &error),
+        }
+    }
+}
+
+/// What a call for many came to for one of them.
+fn outcome_of(outcome: &Result<Settlement>, id: EntryId) -> Result<()> {
+    match outcome {
+        Ok(settlement) => match settlement.refused.iter().find(|refused| refused.0 == id) {
+            Some((_, why)) => Err(Error::LeaseLost { id, why: *why }),
+            None => Ok(()),
+        },
+        Err(error) if error.is_disk_full() => Err(Error::LeaseLost { id, why: Lost::Taken }),
+        Err(error) => Err(Error::Poisoned { cause: error.to_string().into() }),
+    }
+}

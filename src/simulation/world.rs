@@ -1,0 +1,309 @@
+//! The disk, and what the stream on it must hold.
+//!
+//! # Invariants
+//! 1. A partition's `items` are all that was appended to it, in order; `ends` are where calls
+//!    ended, so that a batch that was split shows.
+//! 2. Below `synced` nothing may ever be missing. What an opening showed counts as synced.
+//! 3. `doubts` are appends that failed: each may be there as a whole, or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::groups::{Existence, Model, Sight};
+use crate::clock::{Clock, ManualClock};
+use crate::durability::Durability;
+use crate::engine::Trial;
+use crate::entries::Entry;
+use crate::entry::NewEntry;
+use crate::error::{Error, Result};
+use crate::log::Controls;
+use crate::options::StreamOptions;
+use crate::start::Start;
+use crate::storage::simulated::Simulated;
+use crate::storage::simulated::random::Random;
+use crate::stream::Stream;
+
+/// What the oracle says: nothing, or its complaint.
+pub(super) type Verdict<T = ()> = std::result::Result<T, String>;
+
+/// How far an opening was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Whole,
+    /// The power went meanwhile.
+    CutShort,
+}
+
+/// One entry as it was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    payload: Vec<u8>,
+    key: Option<Vec<u8>>,
+    subject: Option<String>,
+    header: Option<Vec<u8>>,
+}
+
+/// What one partition must hold.
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    pub(super) items: Vec<Item>,
+    ends: BTreeSet<usize>,
+    pub(super) synced: usize,
+}
+
+/// One disk, and all that must be true of it.
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) disk: Simulated,
+    pub(super) clock: ManualClock,
+    pub(super) durability: Durability,
+    pub(super) segment_bytes: u64,
+    pub(super) controls: Controls,
+    pub(super) partitions: Vec<Partition>,
+    pub(super) groups: BTreeMap<&'static str, Model>,
+    pub(super) doubts: Vec<Vec<Item>>,
+    /// The last life ended with a close that worked.
+    pub(super) closed: bool,
+    /// Calls may fail although the power is on.
+    pub(super) tolerant: bool,
+    unique: u64,
+    pub(super) epoch: u64,
+}
+
+impl Item {
+    /// An entry unlike any other, of at most some 900 bytes.
+    pub(super) fn random(unique: u64, key: Option<u8>, random: &mut Random) -> Self {
+        let length = if random.one_in(12) { 700 } else { random.below(180) };
+        let mut payload = format!("{unique}:").into_bytes();
+        payload.extend((0..length).map(|_| random.next().to_le_bytes()[0]));
+        Self {
+            payload,
+            key: key.map(|key| vec![b'k', key]),
+            subject: random.one_in(4).then(|| "order.created".to_owned()),
+            header: random.one_in(5).then(|| unique.to_le_bytes().to_vec()),
+        }
+    }
+
+    pub(super) fn entry(&self) -> NewEntry<'_> {
+        let mut entry = NewEntry::new(&self.payload);
+        if let Some(key) = &self.key {
+            entry = entry.key(key);
+        }
+        if let Some(subject) = &self.subject {
+            entry = entry.subject(subject);
+        }
+        if let Some(header) = &self.header {
+            entry = entry.header("unique", header);
+        }
+        entry
+    }
+
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            payload: entry.payload().to_vec(),
+            key: entry.key().map(<[u8]>::to_vec),
+            subject: entry.subject().map(str::to_owned),
+            header: entry.header("unique").map(<[u8]>::to_vec),
+        }
+    }
+}
+
+impl Partition {
+    /// Notes what one call appended.
+    pub(super) fn append(&mut self, items: impl IntoIterator<Item = Item>) {
+        self.items.extend(items);
+        self.ends.insert(self.items.len());
+    }
+
+    /// Compares what was found, which is durable from now on.
+    fn judge(&mut self, found: &[Item], doubts: &[Vec<Item>]) -> Verdict {
+        if found.len() < self.synced {
+            return Err(format!("lost: {} of {} synced entries", found.len(), self.synced));
+        }
+        let both = found.len().min(self.items.len());
+        if let Some(at) = (0..both).find(|at| found[*at] != self.items[*at]) {
+            return Err(format!("offset {at} holds something else"));
+        }
+        let mut rest = &found[both..];
+        while !rest.is_empty() {
+            let doubt = doubts.iter().find(|doubt| rest.starts_with(doubt));
+            let Some(doubt) = doubt.filter(|doubt| !doubt.is_empty()) else {
+                return Err(format!("a phantom at {}", self.items.len()));
+            };
+            self.append(doubt.iter().cloned());
+            rest = &rest[doubt.len()..];
+        }
+        if !found.is_empty() && !self.ends.contains(&found.len()) {
+            return Err(format!("a batch was split at {}", found.len()));
+        }
+        self.items.truncate(found.len());
+        self.ends.retain(|end| *end <= found.len());
+        self.synced = found.len();
+        Ok(())
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let durabilities =
+            [Durability::Os, Durability::Every(Duration::from_secs(1)), Durability::Always];
+        let partitions = 1 + random.below(3);
+        Self {
+            disk: Simulated::new(random.next()),
+            clock: ManualClock::new(),
+            durability: random.pick(&durabilities),
+            segment_bytes: random.pick(&[4096, 8192, 16384]),
+            controls: Controls::default(),
+            partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            groups: BTreeMap::new(),
+            doubts: Vec::new(),
+            closed: false,
+            tolerant: false,
+            unique: 0,
+            epoch: 0,
+            random,
+        }
+    }
+
+    /// A new item.
+    pub(super) fn item(&mut self, key: Option<u8>) -> Item {
+        self.unique += 1;
+        Item::random(self.unique, key, &mut self.random)
+    }
+
+    /// Opens the stream as the next process does, after a start of the machine: the monotonic face
+    /// of the clock begins anew.
+    pub(super) fn open(&mut self) -> Result<Stream> {
+        self.clock = ManualClock::at(self.clock.wall());
+        let partitions = u32::try_from(self.partitions.len()).expect("there are few");
+        let trial = Trial { salts: Some(self.random.next()), controls: self.controls };
+        StreamOptions::default()
+            .partitions(partitions)
+            .segment_bytes(self.segment_bytes)
+            .durability(self.durability)
+            .clock(self.clock.clone())
+            .on_trial(Arc::new(self.disk.clone()), trial)
+    }
+
+    /// Notes what the stream says is durable.
+    pub(super) fn believe(&mut self, stream: &Stream) {
+        let Ok(info) = stream.info() else { return };
+        for (partition, info) in self.partitions.iter_mut().zip(info.partitions) {
+            let durable = usize::try_from(info.durable_end).expect("there are few entries");
+            partition.synced = partition.synced.max(durable.min(partition.items.len()));
+        }
+    }
+
+    /// Notes that all that was done so far was made durable.
+    pub(super) fn all_synced(&mut self) {
+        for partition in &mut self.partitions {
+            partition.synced = partition.items.len();
+        }
+        self.groups.values_mut().for_each(Model::all_synced);
+    }
+
+    /// Whether a failed call is in order: the power is off, or failures were ordered.
+    pub(super) fn forgive(&self, doing: &str, error: &Error) -> Verdict {
+        let cause = match error {
+            Error::Unsettled { cause, .. } => cause,
+            error => error,
+        };
+        let typed = matches!(cause, Error::Io { .. } | Error::DiskFull { .. })
+            || cause.is_poisoned()
+            || matches!(cause, Error::GroupDeleted);
+        match self.disk.is_off() || (self.tolerant && typed) {
+            true => Ok(()),
+            false => Err(format!("{doing}: {error}")),
+        }
+    }
+
+    /// Compares all of a stream that was just opened, and takes it over as what must be there.
+    pub(super) fn judge(&mut self, stream: &Stream) -> Verdict<Judged> {
+        if self.closed && !stream.recovery().is_clean() {
+            return Err("a closed stream was recovered".to_owned());
+        }
+        self.closed = false;
+        let info = stream.info().map_err(|error| error.to_string())?;
+        if info.partitions.iter().any(|partition| partition.durable_end != partition.end) {
+            return Err("what recovery serves is not durable".to_owned());
+        }
+        let Some(found) = self.read_all(stream)? else {
+            self.believe(stream);
+            return Ok(Judged::CutShort);
+        };
+        for (number, (partition, found)) in self.partitions.iter_mut().zip(&found).enumerate() {
+            let judged = partition.judge(found, &self.doubts);
+            judged.map_err(|complaint| format!("partition {number}: {complaint}"))?;
+        }
+        self.doubts.clear();
+        self.judge_groups(stream)
+    }
+
+    /// All entries by partition; nothing if the power went meanwhile.
+    pub(super) fn read_all(&mut self, stream: &Stream) -> Verdict<Option<Vec<Vec<Item>>>> {
+        let mut found = vec![Vec::new(); self.partitions.len()];
+        let reader = match stream.reader(Start::Earliest) {
+            Ok(reader) => reader.until_now(),
+            Err(error) => return self.forgive("reader", &error).map(|()| None),
+        };
+        loop {
+            let max = 1 + self.random.below(20);
+            let entries = match reader.try_read(u32::try_from(max).expect("it is small")) {
+                Ok(entries) => entries,
+                Err(error) => return self.forgive("reading all", &error).map(|()| None),
+            };
+            if entries.is_empty() {
+                return Ok(Some(found));
+            }
+            for entry in entries {
+                let into: &mut Vec<Item> = &mut found[entry.id().partition() as usize];
+                if entry.id().offset() != into.len() as u64 {
+                    return Err(format!("{} came after {} entries", entry.id(), into.len()));
+                }
+                into.push(Item::of(&entry));
+            }
+        }
+    }
+
+    fn judge_groups(&mut self, stream: &Stream) -> Verdict<Judged> {
+        let found = stream.groups();
+        if let Some(name) = found.iter().find(|name| !self.groups.contains_key(name.as_str())) {
+            return Err(format!("the group {name} came back"));
+        }
+        let names: Vec<&'static str> = self.groups.keys().copied().collect();
+        for name in names {
+            let model = self.groups.get_mut(name).expect("it was listed");
+            if !found.iter().any(|found| found == name) {
+                if model.existence == Existence::Sure {
+                    return Err(format!("the group {name} is lost"));
+                }
+                self.groups.remove(name);
+                continue;
+            }
+            let sight = stream.group(name).open_existing().and_then(|group| Sight::of(&group));
+            let sight = match sight {
+                Ok(sight) => sight,
+                Err(error) => {
+                    return self.forgive(name, &error).map(|()| Judged::CutShort);
+                }
+            };
+            let ends: Vec<u64> = self.partitions.iter().map(|p| p.items.len() as u64).collect();
+            let model = self.groups.get_mut(name).expect("it was listed");
+            model.judge(&sight, &ends).map_err(|complaint| format!("group {name}: {complaint}"))?;
+        }
+        Ok(Judged::Whole)
+    }
+
+    /// Compares an entry that was served.
+    pub(super) fn check(&self, entry: &Entry) -> Verdict {
+        let partition = &self.partitions[entry.id().partition() as usize];
+        let offset = usize::try_from(entry.id().offset()).expect("there are few entries");
+        match partition.items.get(offset) {
+            Some(item) if *item == Item::of(entry) => Ok(()),
+            Some(_) => Err(format!("{} holds something else", entry.id())),
+            None => Err(format!("{} was never appended", entry.id())),
+        }
+    }
+}
