@@ -201,11 +201,6 @@ impl<'a> Piece<'a> {
         Self { kind: Kind::Plain, count: 1, body, body_sum: frame::body_sum(body) }
     }
 
-    /// How long the frame will be.
-    pub(crate) fn frame_bytes(&self) -> u64 {
-        frame::frame_bytes(self.body.len() as u64)
-    }
-
     /// The frame of one entry that is payload alone: nothing is copied before it is stored.
     pub(crate) fn plain(fields: &Fields<'a>) -> Option<Self> {
         fields.is_plain().then(|| Self::record(fields.payload))

@@ -78,6 +78,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// The header's bytes, with the sum for a body of `body_sum` in a segment of `salt`.
+    #[inline]
     pub(crate) fn encode(&self, salt: u64, body_sum: u32) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES + 4];
         bytes[4..8].copy_from_slice(&self.body_bytes.to_le_bytes());
@@ -96,6 +97,7 @@ impl Header {
     }
 
     /// Takes a header apart. `None` if the bytes cannot be one, whatever their sum.
+    #[inline]
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let flags = bytes[37];
         if flags & !MORE != 0 || bytes[38] != 0 || bytes[39] != 0 {
@@ -114,11 +116,13 @@ impl Header {
     }
 
     /// The whole frame's length: header, body, padding.
+    #[inline]
     pub(crate) fn frame_bytes(&self) -> u64 {
         frame_bytes(u64::from(self.body_bytes))
     }
 
     /// Whether `body` and this header, whose bytes are `bytes`, are what was written with `salt`.
+    #[inline]
     pub(crate) fn matches(&self, bytes: &[u8; HEADER_BYTES], body: &[u8], salt: u64) -> bool {
         let mut hashed = [0; HEADER_BYTES];
         hashed[..HEADER_BYTES - 4].copy_from_slice(&bytes[4..]);
@@ -144,6 +148,7 @@ pub(crate) fn padding(body_bytes: usize) -> &'static [u8] {
 }
 
 /// The part of the sum that does not depend on the segment.
+#[inline]
 pub(crate) fn body_sum(body: &[u8]) -> u32 {
     crc32fast::hash(body)
 }
@@ -158,11 +163,13 @@ pub(crate) fn salted(salt: u64, bytes: &[u8]) -> u32 {
 }
 
 /// The `u32` at `at`; the caller has checked that it is there.
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(*bytes[at..].first_chunk().expect("four bytes were checked to be there"))
 }
 
 /// The `u64` at `at`; the caller has checked that it is there.
+#[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("eight bytes were checked to be there"))
 }

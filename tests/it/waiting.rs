@@ -29,7 +29,9 @@ fn ids(worker: &Consumer) -> Vec<(u64, u16)> {
 #[test]
 fn an_append_wakes_a_blocked_read_of_any_kind() {
     let Scene { clock, stream, worker, .. } = scene(0);
-    let append = || drop(stream.append("a").unwrap());
+    let append = || {
+        stream.append("a").unwrap();
+    };
     assert_eq!(during(&clock, || ids(&worker), append), [(0, 1)]);
     let reader = stream.reader(Start::Latest).unwrap();
     assert_eq!(during(&clock, || reader.read(9).unwrap().len(), append), 1);

@@ -240,6 +240,7 @@ fn what_is_left_of_a_footer_is_no_torn_tail() {
     let (log, _) = setup.open(&disk).unwrap();
     append(&log, &[Item::default()]).unwrap();
     log.close().unwrap();
+    let (log, _) = setup.open(&disk).unwrap();
     // An empty entry is shorter than the footer in whose place it comes.
     append(&log, &[Item::default()]).unwrap();
     let (log, recovery) = setup.open(&disk.crash_process()).unwrap();
