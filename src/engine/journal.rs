@@ -66,8 +66,7 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     ledger.reopen(now.at, origin.log_starts, origin.log_ends, unclean, &mut events);
     let mut journal = Journal::default();
     encode(&events, &mut journal.backlog);
-    let cut = (origin.log_ends.iter().zip(0..))
-        .any(|(end, partition)| ledger.cursor(partition).is_some_and(|cursor| cursor > *end));
+    let cut = ledger.outlives(origin.log_ends);
     for event in &events {
         ledger.apply(event);
     }

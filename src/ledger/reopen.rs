@@ -6,6 +6,7 @@
 use super::book::Ledger;
 use super::event::{Event, Reopening};
 use super::hold::LEASES_MAX;
+use super::window::Window;
 use crate::clock::Moment;
 use crate::id::EntryId;
 
@@ -15,6 +16,13 @@ use crate::id::EntryId;
 const JUMP: u64 = 1 << 36;
 
 impl Ledger {
+    /// Whether what was stored of it spoke of entries that the logs no longer have. What is stored
+    /// has to be corrected then, before there are others of that id.
+    pub(crate) fn outlives(&self, ends: &[u64]) -> bool {
+        let behind = |(end, window): (&u64, &Window)| *end < window.cursor;
+        self.cut || ends.iter().zip(&self.entries.windows).any(behind)
+    }
+
     /// Ends all leases and memberships, and forgets what the log lost: it recovered entries from
     /// `starts` to `ends`. If the end was `unclean`, what was leased then becomes suspect.
     ///

@@ -160,7 +160,9 @@ impl Log {
             if ends_at_floor(last) {
                 self.adopt(&found, from, 0)?;
                 self.mark_sealed(last)?;
-                return Ok(Recovery::default());
+                // A recovered journal starts a segment at once. Without one, that was cut short.
+                let unclean = self.settings.owner.kind == OwnerKind::Journal;
+                return Ok(Recovery { unclean, torn: None });
             }
         }
         self.settle(&mut found, start)?;

@@ -1,1 +1,190 @@
-//! x
+//! Storage calls that fail: every one of a workload, once or for ever; and a disk that is full.
+//!
+//! Whatever fails, a call says so with a typed error, nothing panics or hangs, and the process that
+//! comes after finds all that was reported as done and safe.
+
+use std::io;
+use std::sync::Arc;
+
+use super::script::Life;
+use super::world::{Verdict, World};
+use crate::clock::ManualClock;
+use crate::delivery::Delivery;
+use crate::engine::Trial;
+use crate::error::Error;
+use crate::options::StreamOptions;
+use crate::start::Start;
+use crate::storage::simulated::{FailMode, Simulated};
+use crate::stream::Stream;
+
+/// Steps of a life of the workload.
+const STEPS: usize = 60;
+/// So many different workloads.
+const SEEDS: u64 = 3;
+
+/// The workload with an ordered failure. Says how many calls there were.
+fn run(seed: u64, nth: Option<(u64, FailMode, io::ErrorKind)>) -> Verdict<u64> {
+    let mut world = World::new(seed);
+    world.tolerant = true;
+    if let Some((nth, mode, kind)) = nth {
+        world.disk.fail_call(nth, mode, kind);
+    }
+    for life in 0..2 {
+        let stream = match world.open() {
+            Ok(stream) => stream,
+            Err(error) => {
+                world.forgive("open", &error)?;
+                break;
+            }
+        };
+        if life > 0 {
+            world.judge(&stream)?;
+        }
+        act(&mut world, stream)?;
+    }
+    let calls = world.disk.calls();
+    world.disk.heal();
+    world.disk = world.disk.crash_process();
+    world.tolerant = false;
+    let stream = world.open().map_err(|error| format!("healed, and not opened: {error}"))?;
+    world.judge(&stream)?;
+    super::drain::drain(&world)?;
+    Ok(calls)
+}
+
+fn act(world: &mut World, stream: Stream) -> Verdict {
+    let mut life = Life::new(world, stream);
+    for _ in 0..STEPS {
+        life.step()?;
+    }
+    life.sync()?;
+    assert_poisoned_for_good(&life.stream)?;
+    if life.end()? {
+        world.all_synced();
+    }
+    Ok(())
+}
+
+/// Once a write is refused because a flush failed, all are.
+fn assert_poisoned_for_good(stream: &Stream) -> Verdict {
+    let poisoned = |error: Option<Error>| error.is_some_and(|error| error.is_poisoned());
+    if !poisoned(stream.sync().err()) {
+        return Ok(());
+    }
+    let others = [
+        stream.append("late").err(),
+        stream.clone().append_batch(["late"]).err(),
+        stream.group("late").open(Start::Latest).and_then(|group| group.join("late")).err(),
+    ];
+    match others.into_iter().all(poisoned) {
+        true => Ok(()),
+        false => Err("a poisoned stream takes writes".to_owned()),
+    }
+}
+
+/// Every call of some workloads fails, in one way.
+fn each_call_fails(mode: FailMode, kind: io::ErrorKind) {
+    for seed in 0..SEEDS {
+        let calls = run(seed, None).expect("nothing fails");
+        for nth in 1..=calls {
+            let verdict = run(seed, Some((nth, mode, kind)));
+            assert!(verdict.is_ok(), "seed {seed}, call {nth}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn any_call_may_fail_once() {
+    each_call_fails(FailMode::Once, io::ErrorKind::Other);
+}
+
+#[test]
+fn any_call_may_fail_for_ever() {
+    each_call_fails(FailMode::Forever, io::ErrorKind::Other);
+}
+
+#[test]
+fn any_call_may_find_the_disk_full_once() {
+    each_call_fails(FailMode::Once, io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn any_call_may_find_the_disk_full_for_ever() {
+    each_call_fails(FailMode::Forever, io::ErrorKind::StorageFull);
+}
+
+fn open(disk: &Simulated) -> Stream {
+    let trial = Trial { salts: Some(disk.effects()), ..Trial::default() };
+    let options = StreamOptions::default().segment_bytes(4096).clock(ManualClock::new());
+    options.on_trial(Arc::new(disk.clone()), trial).unwrap()
+}
+
+#[test]
+fn a_group_whose_making_failed_can_be_made_and_deleted_for_good() {
+    let calls = {
+        let disk = Simulated::new(1);
+        let stream = open(&disk);
+        let before = disk.calls();
+        stream.group("g").create(Start::Earliest).unwrap();
+        before..disk.calls()
+    };
+    for nth in calls {
+        let disk = Simulated::new(1);
+        let stream = open(&disk);
+        disk.fail_call(nth + 1, FailMode::Once, io::ErrorKind::StorageFull);
+        if stream.group("g").create(Start::Earliest).is_ok() {
+            continue;
+        }
+        if !stream.sync().is_err_and(|error| error.is_poisoned()) {
+            let group = stream.group("g").create(Start::Earliest).unwrap();
+            assert_eq!(stream.groups(), ["g"], "call {nth}");
+            group.delete().unwrap();
+            drop(group);
+        }
+        drop(stream);
+        let again = open(&disk.crash_process());
+        let left = again.groups();
+        assert!(left.is_empty() || left == ["g"], "call {nth}: {left:?}");
+        if left == ["g"] {
+            assert!(disk.calls() <= nth + 3, "call {nth}: the group came back");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_appends_and_reads_before_acks() {
+    let disk = Simulated::new(1);
+    let stream = open(&disk);
+    stream.append("first").unwrap();
+    let worker = stream.group("g").open(Start::Earliest).unwrap().join("w").unwrap();
+    for _ in 0..400 {
+        stream.append("another").unwrap();
+    }
+    let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+    disk.set_capacity(used as u64);
+    let mut end = stream.info().unwrap().partitions[0].end;
+    let refused = loop {
+        match stream.append("more") {
+            Ok(_) => end += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_disk_full(), "{refused}");
+    assert_eq!(stream.info().unwrap().partitions[0].end, end, "nothing changed");
+
+    let mut tokens = Vec::new();
+    let refused = loop {
+        match worker.try_read(1) {
+            Ok(batch) => tokens.extend(batch.into_iter().map(Delivery::detach)),
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_disk_full(), "{refused}");
+    for token in tokens {
+        assert!(worker.ack([token]).unwrap().is_complete());
+    }
+    disk.set_capacity(1 << 30);
+    stream.append("room again").unwrap();
+    assert!(!worker.try_read(1).unwrap().is_empty());
+    stream.close().unwrap();
+}

@@ -281,7 +281,14 @@ impl Model {
 
     /// The journal is one sequence: an ack that stayed keeps those before it.
     fn judge_acks(&self, sight: &Sight, ends: &[u64]) -> Verdict {
-        let there = |id: &&EntryId| id.offset() < ends[id.partition() as usize];
+        // One that the opening discards after its last attempt tells nothing.
+        let last = State::Out(self.rules.max_deliveries);
+        let discarded = |id: &EntryId| {
+            let fate = self.fates.get(id);
+            self.rules.end() == State::Done && fate.is_some_and(|fate| fate.past.contains(&last))
+        };
+        let there =
+            |id: &&EntryId| id.offset() < ends[id.partition() as usize] && !discarded(id);
         let stayed = |id: &EntryId| sight.state(*id) == State::Done;
         let acks: Vec<&EntryId> = self.acks.iter().filter(there).collect();
         let lost = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());

@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) closed: bool,
     /// Calls may fail although the power is on.
     pub(super) tolerant: bool,
+    /// Stored bytes were changed: what is damaged may be refused, but not served or lost.
+    pub(super) rotten: bool,
     unique: u64,
     pub(super) epoch: u64,
 }
@@ -161,6 +163,7 @@ impl World {
             doubts: Vec::new(),
             closed: false,
             tolerant: false,
+            rotten: false,
             unique: 0,
             epoch: 0,
             random,
@@ -213,7 +216,8 @@ impl World {
         let typed = matches!(cause, Error::Io { .. } | Error::DiskFull { .. })
             || cause.is_poisoned()
             || matches!(cause, Error::GroupDeleted);
-        match self.disk.is_off() || (self.tolerant && typed) {
+        let rot = self.rotten && cause.is_corrupt();
+        match self.disk.is_off() || rot || (self.tolerant && typed) {
             true => Ok(()),
             false => Err(format!("{doing}: {error}")),
         }
