@@ -90,7 +90,11 @@ impl Victim {
     fn check_since(&self, log: &Log, context: &str) {
         for time in [1, 20, 99] {
             match log.since(time) {
-                Ok(offset) => assert!(offset <= log.visible(), "{context}"),
+                Ok(offset) => {
+                    let older = self.items.iter().take_while(|item| item.time < time).count();
+                    let expected = (older as u64).clamp(log.start(), log.visible());
+                    assert_eq!(offset, expected, "{context}");
+                }
                 Err(error) => assert_typed(&error, context),
             }
         }
