@@ -237,14 +237,17 @@ fn the_time_of_a_roll_is_not_that_of_an_entry() {
 fn what_is_left_of_a_footer_is_no_torn_tail() {
     let disk = super::new_disk(1);
     let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
-    let (log, _) = setup.open(&disk).unwrap();
-    append(&log, &[Item::default()]).unwrap();
-    log.close().unwrap();
+    // Each opening sets a mark of its own, so the footer grows.
+    for _ in 0..2 {
+        let (log, _) = setup.open(&disk).unwrap();
+        append(&log, &[Item { time: 5, ..Item::default() }]).unwrap();
+        log.close().unwrap();
+    }
     let (log, _) = setup.open(&disk).unwrap();
     // An empty entry is shorter than the footer in whose place it comes.
     append(&log, &[Item::default()]).unwrap();
     let (log, recovery) = setup.open(&disk.crash_process()).unwrap();
-    assert_eq!((recovery.unclean, recovery.torn, log.end()), (true, None, 2));
+    assert_eq!((recovery.unclean, recovery.torn, log.end()), (true, None, 3));
 }
 
 #[test]
