@@ -161,8 +161,7 @@ impl Journal {
         ledger.encode_snapshot(now, &mut snapshot);
         self.draft.clear();
         for piece in snapshot.chunks(SNAPSHOT_FRAME_BYTES) {
-            // Each takes an offset, so that flushing up to the log's end carries it.
-            self.draft.push_frame(Kind::Snapshot, 1, piece);
+            self.draft.push_frame(Kind::Snapshot, 0, piece);
         }
         let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
         let record_bytes = frame_bytes(self.record.len() as u64);

@@ -287,8 +287,7 @@ impl Model {
             let fate = self.fates.get(id);
             self.rules.end() == State::Done && fate.is_some_and(|fate| fate.past.contains(&last))
         };
-        let there =
-            |id: &&EntryId| id.offset() < ends[id.partition() as usize] && !discarded(id);
+        let there = |id: &&EntryId| id.offset() < ends[id.partition() as usize] && !discarded(id);
         let stayed = |id: &EntryId| sight.state(*id) == State::Done;
         let acks: Vec<&EntryId> = self.acks.iter().filter(there).collect();
         let lost = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());
