@@ -115,7 +115,7 @@ impl Log {
         let name = file_name(sequence);
         let storage = &self.settings.storage;
         let region = storage
-            .open(&self.settings.path(&name), Access::Write)
+            .open(&self.settings.path(&name), Access::Read)
             .map_err(|error| self.failed("open", &name, error))?;
         let header = Found::header_bytes(&*region).map_err(|e| self.failed("read", &name, e))?;
         let Some(header) = header else {
@@ -149,6 +149,7 @@ impl Log {
         }
         let start = self.starting_point(&found)?;
         if let Some(from) = start.filter(|from| from.index + 1 == found.len()) {
+            self.open_for_writing(&mut found[from.index])?;
             let last = &found[from.index];
             if let Some(footer) = closing_footer(last) {
                 self.adopt(&found, from, footer.time_max)?;
@@ -176,6 +177,15 @@ impl Log {
         Ok(Recovery { unclean: true, torn })
     }
 
+    /// Opens a segment once more, to be gone on with or repaired. Until then it is only read,
+    /// which takes no descriptor: a log may have more segments than a process may open files.
+    fn open_for_writing(&self, found: &mut Found) -> Result<()> {
+        let name = file_name(found.head.sequence);
+        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Write);
+        found.region = opened.map_err(|error| self.failed("open", &name, error))?;
+        Ok(())
+    }
+
     /// Makes sure that what is read from now on is what the disk has.
     fn settle(&self, found: &mut [Found], start: Option<End>) -> Result<()> {
         let first = match self.settings.owner.kind {
@@ -184,6 +194,7 @@ impl Log {
             OwnerKind::Journal => 0,
         };
         for segment in &mut found[first..] {
+            self.open_for_writing(segment)?;
             let name = file_name(segment.head.sequence);
             create::sync(&self.settings, &*segment.region, &self.settings.path(&name))?;
             segment.region.drop_cache().map_err(|error| self.failed("read", &name, error))?;
