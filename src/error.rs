@@ -38,7 +38,7 @@ pub enum Error {
     /// Bytes that were known to be safe on disk no longer match their checksum, or a file is not
     /// what it should be. Nothing is cut or deleted: restore the file from a copy, read around it,
     /// or settle the range with `Group::skip`.
-    #[error("corrupt: {} at byte {}: {}", .0.file.display(), .0.position, .0.what)]
+    #[error("corrupt: {0}")]
     Corrupt(Box<Corruption>),
     /// A flush failed earlier, so what is on disk is unknown. All writes are refused until the
     /// directory is opened again, which finds out.
@@ -53,6 +53,9 @@ pub enum Error {
         /// The stream's directory.
         path: Box<Path>,
     },
+    /// The stream was opened by `open_read_only`, which changes nothing.
+    #[error("the stream is open for reading only")]
+    ReadOnly,
     /// The handle was carried over a `fork`. Open the stream in the child after the parent closed it.
     #[error("the stream was opened by another process; handles do not survive a fork")]
     Forked,
@@ -260,6 +263,12 @@ pub enum Gone {
     Removed,
     /// It was silent for longer than the session timeout.
     Expired,
+}
+
+impl std::fmt::Display for Corruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at byte {}: {}", self.file.display(), self.position, self.what)
+    }
 }
 
 impl std::fmt::Display for Lost {

@@ -29,4 +29,7 @@ pub struct PartitionRecovery {
     pub torn_bytes: u64,
     /// How many later segments went with it.
     pub dropped_segments: usize,
+    /// Where the partition could not be believed any further; only a stream that was opened for
+    /// reading only is open in spite of that.
+    pub damage: Option<String>,
 }

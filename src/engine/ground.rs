@@ -15,7 +15,7 @@ use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::latch::Latch;
-use crate::log::{Log, Owner, OwnerKind, Salts, Settings, Staging};
+use crate::log::{Log, Mode, Owner, OwnerKind, Salts, Settings, Staging};
 use crate::start::Start;
 use crate::storage::Storage;
 use crate::tally::Tally;
@@ -39,6 +39,7 @@ pub(crate) struct Ground {
     pub(crate) durability: Durability,
     /// Blocked readers and subscriptions: all of them wake for every append.
     pub(crate) audience: Waiters,
+    mode: Mode,
     closed: AtomicBool,
     unsynced_since: AtomicU64,
 }
@@ -53,6 +54,7 @@ pub(crate) struct Terms {
     pub(crate) stream: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) durability: Durability,
+    pub(crate) mode: Mode,
     #[cfg(test)]
     pub(crate) controls: crate::log::Controls,
 }
@@ -79,6 +81,7 @@ impl Terms {
             first_bytes: first_bytes.min(self.segment_bytes),
             segment_bytes: self.segment_bytes,
             staging,
+            mode: self.mode,
             waiting: self.tally.clone(),
             #[cfg(test)]
             controls: self.controls,
@@ -96,6 +99,7 @@ impl Ground {
             logs,
             pool: Arc::default(),
             durability: terms.durability,
+            mode: terms.mode,
             audience: Waiters::new(&terms.tally),
             closed: AtomicBool::new(false),
             unsynced_since: AtomicU64::new(0),
@@ -118,7 +122,14 @@ impl Ground {
     #[inline]
     pub(crate) fn check_write(&self) -> Result<()> {
         self.check_open()?;
+        self.check_mode()?;
         self.latch.check()
+    }
+
+    /// Refuses to change a stream that was opened for reading only.
+    #[inline]
+    pub(crate) fn check_mode(&self) -> Result<()> {
+        if self.mode == Mode::Read { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
     /// Marks the stream as closed. Says whether this call did it.

@@ -73,6 +73,7 @@ pub(crate) fn open_group(
     let mill = &handle.mill;
     let mut manifest = mill.manifest.lock();
     mill.ground.check_open()?;
+    mill.ground.check_mode()?;
     let found =
         mill.desks.read().get(name).map(|desk| desk.as_ref().map(Arc::clone).map_err(broken));
     let desk = match (found, start) {

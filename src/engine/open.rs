@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::latch::Latch;
 use crate::ledger::{Backoff, Exhausted, Policy};
 use crate::limits;
-use crate::log::{Log, OwnerKind, Salts};
+use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
 use crate::storage::Storage;
 use crate::tally::Tally;
@@ -28,6 +28,8 @@ pub(crate) enum Made {
     IfMissing,
     New,
     Before,
+    /// It has to be, and is left as it is.
+    ReadOnly,
 }
 
 /// What the options ask for; what is unset keeps the stored value.
@@ -129,7 +131,10 @@ impl Mill {
         let latch = Arc::new(Latch::default());
         let salts = Arc::new(plan.salts());
         let manifest = settle_manifest(&*storage, made, &plan, &latch, &salts)?;
-        remove_deleted(&*storage, &manifest)?;
+        let mode = if made == Made::ReadOnly { Mode::Read } else { Mode::Write };
+        if mode == Mode::Write {
+            remove_deleted(&*storage, &manifest)?;
+        }
         let durability = match manifest.durability {
             StoredDurability::Os => Durability::Os,
             StoredDurability::Every(interval) => Durability::Every(duration(interval)),
@@ -143,13 +148,15 @@ impl Mill {
             stream: manifest.stream,
             segment_bytes: manifest.segment_bytes,
             durability,
+            mode,
             #[cfg(test)]
             controls: plan.trial.controls,
         };
         let (logs, recovery) = open_logs(&terms, manifest.partitions)?;
         let ground = Arc::new(Ground::new(&terms, plan.time, logs));
         let desks = manifest.groups.iter().map(|record| {
-            let desk = open_desk(&terms, &ground, record).map_err(Arc::new);
+            let desk = ground.check_mode().and_then(|()| open_desk(&terms, &ground, record));
+            let desk = desk.map_err(Arc::new);
             (record.name.clone(), desk)
         });
         let desks: BTreeMap<_, _> = desks.collect();
@@ -187,13 +194,14 @@ fn refuse_foreign(storage: &dyn Storage, made: Made) -> Result<()> {
     match made {
         _ if is_stream => Ok(()),
         _ if !names.is_empty() => Err(foreign("it holds other files")),
-        Made::Before => Err(missing(storage)),
+        Made::Before | Made::ReadOnly => Err(missing(storage)),
         Made::IfMissing | Made::New => Ok(()),
     }
 }
 
 fn take_lock(storage: &dyn Storage, made: Made) -> Result<Box<dyn std::fmt::Debug + Send + Sync>> {
-    storage.lock(made != Made::Before).map_err(|error| {
+    let make = matches!(made, Made::IfMissing | Made::New);
+    storage.lock(make).map_err(|error| {
         let path = storage.locate("");
         match error.kind() {
             io::ErrorKind::WouldBlock => Error::Locked { path: path.into() },
@@ -223,6 +231,7 @@ fn settle_manifest(
             let what = format!("a stream at {}", storage.locate("").display());
             Err(Error::AlreadyExists { what: what.into() })
         }
+        (Some(stored), Made::ReadOnly) => Ok(stored),
         (Some(stored), _) => {
             let mut manifest = stored.clone();
             plan.revise(&mut manifest)?;
@@ -231,7 +240,7 @@ fn settle_manifest(
             }
             Ok(manifest)
         }
-        (None, Made::Before) => Err(missing(storage)),
+        (None, Made::Before | Made::ReadOnly) => Err(missing(storage)),
         (None, _) => {
             let manifest = plan.found(salts.next())?;
             manifest.save(storage, latch)?;
@@ -272,13 +281,14 @@ fn open_logs(terms: &Terms, partitions: u32) -> Result<(Vec<Log>, Recovery)> {
     for partition in 0..partitions {
         let settings = terms.settings(OwnerKind::Partition, u64::from(partition));
         let (log, found) = Log::open(settings)?;
-        if found.unclean {
+        if found.unclean || found.damage.is_some() {
             let torn = found.torn.as_ref();
             recovery.partitions.push(PartitionRecovery {
                 partition,
                 end: log.end(),
                 torn_bytes: torn.map_or(0, |torn| torn.bytes),
                 dropped_segments: torn.map_or(0, |torn| torn.segments),
+                damage: found.damage.as_deref().map(ToString::to_string),
             });
         }
         logs.push(log);

@@ -16,7 +16,7 @@ use super::append::{Log, Unsynced};
 use super::create;
 use super::header::Floor;
 use super::segment::{Segment, draft_name, file_name};
-use super::settings::Staging;
+use super::settings::{Mode, Staging};
 use crate::error::{Error, Result};
 use crate::storage::Region;
 
@@ -185,6 +185,9 @@ impl Log {
     /// ends with the footer at its floor has nothing behind it, so opening it again needs no look
     /// at its tail, and no flag says that it is clean.
     pub(crate) fn close(&self) -> Result<()> {
+        if self.settings.mode == Mode::Read {
+            return Ok(());
+        }
         self.writer().closed = true;
         self.flush_all()?;
         self.settings.latch.check()?;
@@ -194,10 +197,6 @@ impl Log {
         let Some(active) = writer.active.as_mut().filter(|active| !active.closed) else {
             return Ok(());
         };
-        if self.durable() < end {
-            // Somebody appended meanwhile; the next opening recovers instead.
-            return Ok(());
-        }
         active.closed = true;
         let position = active.position;
         let footer = active.footer(end, time_max);

@@ -20,6 +20,7 @@
 //! | `start` | the place from which on opening looks |
 //! | `adopt` | taking over what was found |
 //! | `survey` | how long it is, and whether all of it is unharmed |
+//! | `salvage` | opening for reading only, damaged or not |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
 
 mod active;
@@ -34,6 +35,7 @@ mod header;
 mod index;
 mod recover;
 mod run;
+mod salvage;
 mod scan;
 mod segment;
 mod settings;
@@ -53,4 +55,4 @@ pub(crate) use header::{Owner, OwnerKind};
 pub(crate) use run::{Run, Slot};
 #[cfg(test)]
 pub(crate) use settings::Controls;
-pub(crate) use settings::{Settings, Staging};
+pub(crate) use settings::{Mode, Settings, Staging};

@@ -25,7 +25,7 @@ use super::frame::ALIGN;
 use super::header::{FRAMES_AT, Floor, Head, HeadError, OwnerKind, VERSION};
 use super::scan::Scan;
 use super::segment::{file_name, parse_name};
-use super::settings::Settings;
+use super::settings::{Mode, Settings};
 use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
 use crate::error::{Corruption, Error, Result};
@@ -44,6 +44,8 @@ pub(crate) struct Recovery {
     pub(crate) unclean: bool,
     /// What was cut.
     pub(crate) torn: Option<Torn>,
+    /// Where a log that was opened for reading only could not be believed any further.
+    pub(crate) damage: Option<Box<Corruption>>,
 }
 
 /// A torn tail.
@@ -65,9 +67,13 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             other => other.map_err(|error| log.failed("list", "", error))?,
         };
-        log.remove_drafts(&names)?;
-        let found = log.find(&names)?;
-        let recovery = log.recover(found)?;
+        let recovery = match log.settings.mode {
+            Mode::Read => log.salvage(&names)?,
+            Mode::Write => {
+                log.remove_drafts(&names)?;
+                log.recover(log.find(&names)?)?
+            }
+        };
         Ok((log, recovery))
     }
 
@@ -93,13 +99,7 @@ impl Log {
 
     /// Reads the headers and openings of all segments, in order.
     fn find(&self, names: &[String]) -> Result<Vec<Found>> {
-        let mut sequences: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
-        sequences.sort_unstable();
-        let mut found = Vec::with_capacity(sequences.len());
-        for sequence in sequences {
-            found.push(self.find_one(sequence)?);
-        }
-        Ok(found)
+        sequences(names).into_iter().map(|sequence| self.find_one(sequence)).collect()
     }
 
     /// Refuses a log with a hole.
@@ -111,7 +111,7 @@ impl Log {
         }
     }
 
-    fn find_one(&self, sequence: u64) -> Result<Found> {
+    pub(super) fn find_one(&self, sequence: u64) -> Result<Found> {
         let name = file_name(sequence);
         let storage = &self.settings.storage;
         let region = storage
@@ -163,7 +163,7 @@ impl Log {
                 self.mark_sealed(last)?;
                 // A recovered journal starts a segment at once. Without one, that was cut short.
                 let unclean = self.settings.owner.kind == OwnerKind::Journal;
-                return Ok(Recovery { unclean, torn: None });
+                return Ok(Recovery { unclean, ..Recovery::default() });
             }
         }
         self.settle(&mut found, start)?;
@@ -174,7 +174,7 @@ impl Log {
         let torn = torn(0, 0, &found);
         self.remove_from(&found, 0)?;
         self.writer().next_sequence = found[0].head.sequence;
-        Ok(Recovery { unclean: true, torn })
+        Ok(Recovery { unclean: true, torn, damage: None })
     }
 
     /// Opens a segment once more, to be gone on with or repaired. Until then it is only read,
@@ -271,7 +271,7 @@ impl Log {
         if self.settings.reuse_torn() {
             self.resume(&self.last_segment(), &found[end.index].region, end.position);
         }
-        Ok(Recovery { unclean: true, torn })
+        Ok(Recovery { unclean: true, torn, damage: None })
     }
 
     /// Notes the end as the last segment's floor, and cuts the file there.
@@ -327,6 +327,13 @@ impl Log {
             what,
         }))
     }
+}
+
+/// The segments among the names in a log's directory, in order.
+pub(super) fn sequences(names: &[String]) -> Vec<u64> {
+    let mut sequences: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
+    sequences.sort_unstable();
+    sequences
 }
 
 /// What was cut at `offset`, if it was anything.

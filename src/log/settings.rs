@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) first_bytes: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) staging: Staging,
+    pub(crate) mode: Mode,
     /// How many readers wait anywhere in the stream.
     pub(crate) waiting: Tally,
     #[cfg(test)]
@@ -35,6 +36,15 @@ pub(crate) struct Controls {
     pub(crate) reuse_torn: bool,
     /// Take every bad frame for a torn tail, whatever was known to be synced.
     pub(crate) ignore_floor: bool,
+}
+
+/// Whether a log may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is recovered and appended to.
+    Write,
+    /// It is left as it is, whatever state that is, and read as far as it can be believed.
+    Read,
 }
 
 /// Whether frames wait in memory for the next flush.

@@ -13,6 +13,7 @@ mod membership;
 mod ordering;
 mod readme;
 mod returning;
+mod salvage;
 mod scene;
 mod starts;
 mod threads;

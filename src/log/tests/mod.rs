@@ -107,6 +107,7 @@ impl Setup {
             first_bytes: SEGMENT_BYTES,
             segment_bytes: SEGMENT_BYTES,
             staging: self.staging,
+            mode: super::Mode::Write,
             waiting: Tally::default(),
             controls: self.controls,
         }
