@@ -104,7 +104,7 @@ fn a_void_token_says_why_and_changes_nothing() {
     let mut held = take_all(&worker).into_iter();
     let mut next = || held.next().unwrap();
     let (settled, released, nacked, rejected) = (next(), next(), next(), next());
-    let tokens = [&settled, &released, &nacked, &rejected].map(|delivery| delivery.token());
+    let tokens = [&settled, &released, &nacked, &rejected].map(millstream::Delivery::token);
     settled.ack().unwrap();
     released.release().unwrap();
     rejected.reject().unwrap();
@@ -222,10 +222,10 @@ fn one_bad_item_of_a_list_never_costs_the_good_ones() {
     taken.ack().unwrap();
     // The same token twice, an entry that was never handed out, and one of another stream.
     fill(&stream, 2);
-    let token = take(&worker).detach();
+    let own = take(&worker).detach();
     let other = scene(9);
     let foreign = take_all(&other.worker).pop().unwrap().token();
-    let settlement = group.ack([token, foreign, token]).unwrap();
+    let settlement = group.ack([own, foreign, own]).unwrap();
     assert!(settlement.refused.iter().all(|(bad, _)| *bad == id(8)), "{settlement:?}");
     assert_eq!((settlement.refused.len(), group.info().unwrap().acked), (1, 5));
     clock.advance(HOUR / 2);
@@ -336,7 +336,9 @@ fn an_entry_is_set_aside_after_its_last_attempt() {
 #[test]
 fn parked_entries_are_redriven_from_zero_or_discarded() {
     let Scene { group, worker, .. } = scene(3);
-    take_all(&worker).into_iter().for_each(|delivery| delivery.reject().unwrap());
+    for delivery in take_all(&worker) {
+        delivery.reject().unwrap();
+    }
     assert_eq!(group.parked(2).unwrap(), [id(0), id(1)]);
     assert_eq!(group.discard_parked(&[id(1), id(7)]).unwrap(), 1);
     assert_eq!(group.redrive(1).unwrap(), 1);
@@ -420,7 +422,9 @@ fn groups_never_see_each_other() {
     let Scene { stream, group, worker, .. } = scene(3);
     let other = stream.group("other").open(Start::Earliest).unwrap();
     let second = other.join("worker").unwrap();
-    take_all(&worker).into_iter().for_each(|delivery| delivery.ack().unwrap());
+    for delivery in take_all(&worker) {
+        delivery.ack().unwrap();
+    }
     let batch = second.try_read(9).unwrap();
     assert_eq!(seen(&batch), [(0, 1), (1, 1), (2, 1)]);
     let token = batch.iter().next().unwrap().token();

@@ -126,7 +126,7 @@ fn nothing_that_was_told_is_lost_by_a_kill() {
     for run in 0..kills {
         let draw = mixed(seed.wrapping_add(run as u64));
         let mut worker = Helper::start("kill::worker", directory.path(), &format!("{run} {draw}"));
-        for _ in 0..1 + draw % 400 {
+        for _ in 0..=draw % 400 {
             let line = worker.hear().expect("a worker goes on until it is killed");
             told.hear(run, &line);
         }
@@ -197,9 +197,13 @@ fn work(group: &Group, worker: &Consumer, draw: u64) {
         say(&format!("read {} {}", held.id(), held.attempt()));
     }
     if draw.is_multiple_of(4) {
-        ids.iter().for_each(|id| say(&format!("acking {id}")));
+        for id in &ids {
+            say(&format!("acking {id}"));
+        }
         assert!(batch.ack_all().unwrap().is_complete());
-        ids.iter().for_each(|id| say(&format!("acked {id}")));
+        for id in &ids {
+            say(&format!("acked {id}"));
+        }
         return;
     }
     for (place, delivery) in (0..).zip(batch) {

@@ -9,11 +9,15 @@ use millstream::{
 
 use crate::scene::{HOUR, SECOND, Scene, scene, seen, take};
 
+/// Sets one option.
+type Set<Options> = fn(Options) -> Options;
+/// Whether it is the right error.
+type Judge = Box<dyn Fn(&Error) -> bool>;
+
 #[test]
 fn stream_options_outside_their_bounds_are_refused_and_make_nothing() {
-    type Set = fn(StreamOptions) -> StreamOptions;
     let year = Duration::from_secs(366 * 24 * 3600);
-    let cases: [(&str, Set); 9] = [
+    let cases: [(&str, Set<StreamOptions>); 9] = [
         ("partitions", |options| options.partitions(0)),
         ("partitions", |options| options.partitions(16_385)),
         ("segment_bytes", |options| options.segment_bytes(4095)),
@@ -43,8 +47,7 @@ fn stream_options_outside_their_bounds_are_refused_and_make_nothing() {
 #[test]
 fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
     let stream = Stream::options().in_memory().unwrap();
-    type Set = fn(GroupOptions) -> GroupOptions;
-    let cases: [(&str, Set); 9] = [
+    let cases: [(&str, Set<GroupOptions>); 9] = [
         ("lease", |group| group.lease(Duration::ZERO)),
         ("lease", |group| group.lease(Duration::MAX)),
         ("session_timeout", |group| group.session_timeout(Duration::ZERO)),
@@ -89,7 +92,6 @@ fn entries_outside_their_bounds_are_refused_and_the_next_one_follows() {
     }
     let named = |what: &'static str| move |error: &Error| matches!(error, Error::InvalidName { what: found, .. } if *found == what);
     let too_large = |error: &Error| matches!(error, Error::EntryTooLarge { max: 10_000, .. });
-    type Judge = Box<dyn Fn(&Error) -> bool>;
     let cases: Vec<(NewEntry<'_>, Judge)> = vec![
         (NewEntry::new(&large), Box::new(too_large)),
         (NewEntry::new("").header("h", &large), Box::new(too_large)),

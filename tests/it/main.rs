@@ -1,5 +1,6 @@
 //! The promises of the public surface, one module for each.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unchecked_time_subtraction, reason = "the times of tests are written beside it")]
 
 mod child;
 mod clocks;

@@ -62,7 +62,9 @@ fn race(stream: &Stream, each: usize) -> BTreeMap<EntryId, u32> {
                     let ids = settle(group, batch, number);
                     done.fetch_add(ids.len(), Ordering::Relaxed);
                     let mut settled = settled.lock().unwrap();
-                    ids.into_iter().for_each(|id| *settled.entry(id).or_insert(0) += 1);
+                    for id in ids {
+                        *settled.entry(id).or_insert(0) += 1;
+                    }
                 }
             });
         }

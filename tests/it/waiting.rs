@@ -29,15 +29,13 @@ fn ids(worker: &Consumer) -> Vec<(u64, u16)> {
 #[test]
 fn an_append_wakes_a_blocked_read_of_any_kind() {
     let Scene { clock, stream, worker, .. } = scene(0);
-    let append = || {
-        stream.append("a").unwrap();
-    };
+    let append = || fill(&stream, 1);
     assert_eq!(during(&clock, || ids(&worker), append), [(0, 1)]);
     let reader = stream.reader(Start::Latest).unwrap();
     assert_eq!(during(&clock, || reader.read(9).unwrap().len(), append), 1);
     let subscription = stream.subscribe().unwrap();
     assert_eq!(during(&clock, || subscription.read(9).unwrap().len(), append), 1);
-    let batch = || drop(stream.append_batch(["a", "b", "c"]).unwrap());
+    let batch = || assert_eq!(stream.append_batch(["a", "b", "c"]).unwrap().len(), 3);
     assert_eq!(during(&clock, || subscription.read(9).unwrap().len(), batch), 3);
     let each = || drop(stream.append_each(["a", "b"]).unwrap());
     assert!(during(&clock, || subscription.read(1).unwrap().len(), each) == 1);
@@ -66,8 +64,8 @@ fn reads_are_served_in_the_order_they_blocked() {
                 let worker = group.join(&format!("worker {number}")).unwrap();
                 if let Ok(batch) = worker.read(1) {
                     let offset = batch.iter().next().unwrap().id().offset();
-                    served.send((number, offset)).unwrap();
                     assert!(batch.ack_all().unwrap().is_complete());
+                    served.send((number, offset)).unwrap();
                 }
             });
             clock.wait_for_blocked(number + 1);
@@ -277,20 +275,20 @@ fn ping_pong<R: Send>(
     read: impl Fn(&R) -> Result<usize> + Sync,
 ) {
     let open = || Stream::options().durability(durability).in_memory().unwrap();
-    let (ping, pong) = (open(), open());
-    let (hear_ping, hear_pong) = (follow(&ping), follow(&pong));
+    let (there, back) = (open(), open());
+    let (calls, answers) = (follow(&there), follow(&back));
     let rounds = 3_000;
     thread::scope(|scope| {
-        let (read, answer) = (&read, pong.clone());
+        let (read, back) = (&read, back.clone());
         scope.spawn(move || {
             for _ in 0..rounds {
-                assert_eq!(read(&hear_ping).unwrap(), 1);
-                answer.append("pong").unwrap();
+                assert_eq!(read(&calls).unwrap(), 1);
+                back.append("pong").unwrap();
             }
         });
         for _ in 0..rounds {
-            ping.append("ping").unwrap();
-            assert_eq!(read(&hear_pong).unwrap(), 1);
+            there.append("ping").unwrap();
+            assert_eq!(read(&answers).unwrap(), 1);
         }
     });
 }
