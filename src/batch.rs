@@ -44,24 +44,21 @@ use crate::ledger::Claim;
 pub struct Batch {
     parcel: Arc<Parcel>,
     blocked: Option<Blocked>,
-    /// How many entries were looked at, from the first on.
-    taken: Cell<usize>,
     /// How many entries are no longer the batch's to hand back, from the first on.
     resolved: Cell<usize>,
 }
 
 impl Batch {
-    pub(crate) fn new(parcel: Parcel) -> Self {
+    pub(crate) fn new(parcel: Arc<Parcel>) -> Self {
         Self::of(parcel, None)
     }
 
     pub(crate) fn empty(blocked: Blocked) -> Self {
-        Self::of(Parcel::default(), Some(blocked))
+        Self::of(Arc::default(), Some(blocked))
     }
 
-    fn of(parcel: Parcel, blocked: Option<Blocked>) -> Self {
-        let parcel = Arc::new(parcel);
-        Self { parcel, blocked, taken: Cell::new(0), resolved: Cell::new(0) }
+    fn of(parcel: Arc<Parcel>, blocked: Option<Blocked>) -> Self {
+        Self { parcel, blocked, resolved: Cell::new(0) }
     }
 
     /// How many entries there are.
@@ -116,13 +113,13 @@ fn left(claims: &[Claim]) -> Outcome {
     Outcome { refused: ids.map(|id| (id, Lost::Left)).collect() }
 }
 
-/// Hands back the entries of `range`: those before `taken` were looked at.
-pub(crate) fn hand_back(parcel: &Parcel, range: Range<usize>, taken: usize) {
+/// Hands back the entries of `range`, as nacked or released, by whether they were looked at.
+pub(crate) fn hand_back(parcel: &Parcel, range: Range<usize>) {
     if range.is_empty() {
         return;
     }
     if let Some(post) = parcel.post() {
-        let middle = taken.clamp(range.start, range.end);
+        let middle = parcel.taken().clamp(range.start, range.end);
         let looked_at = parcel.claims(range.start..middle);
         let others = parcel.claims(middle..range.end);
         post.seat.desk.hand_back(&looked_at, &others);
@@ -131,7 +128,7 @@ pub(crate) fn hand_back(parcel: &Parcel, range: Range<usize>, taken: usize) {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        hand_back(&self.parcel, self.resolved.get()..self.len(), self.taken.get());
+        hand_back(&self.parcel, self.resolved.get()..self.len());
     }
 }
 
@@ -150,8 +147,7 @@ impl IntoIterator for Batch {
 
     fn into_iter(self) -> Deliveries {
         let next = self.resolved.replace(self.len());
-        let (end, taken) = (self.len(), self.taken.get());
-        Deliveries { parcel: Arc::clone(&self.parcel), next, end, taken }
+        Deliveries { parcel: Arc::clone(&self.parcel), next, end: self.len() }
     }
 }
 
@@ -170,7 +166,6 @@ pub struct Deliveries {
     parcel: Arc<Parcel>,
     next: usize,
     end: usize,
-    taken: usize,
 }
 
 impl Iterator for Deliveries {
@@ -179,6 +174,7 @@ impl Iterator for Deliveries {
     fn next(&mut self) -> Option<Delivery> {
         let index = (self.next < self.end).then_some(self.next)?;
         self.next += 1;
+        self.parcel.take(self.next);
         let entry = Entry { parcel: Arc::clone(&self.parcel), index };
         Some(Delivery::new(entry))
     }
@@ -192,7 +188,7 @@ impl ExactSizeIterator for Deliveries {}
 
 impl Drop for Deliveries {
     fn drop(&mut self) {
-        hand_back(&self.parcel, self.next..self.end, self.taken);
+        hand_back(&self.parcel, self.next..self.end);
     }
 }
 
@@ -209,7 +205,7 @@ impl<'a> Iterator for BatchIter<'a> {
     fn next(&mut self) -> Option<Held<'a>> {
         let index = (self.next < self.batch.len()).then_some(self.next)?;
         self.next += 1;
-        self.batch.taken.set(self.batch.taken.get().max(self.next));
+        self.batch.parcel.take(self.next);
         Some(Held { view: View { parcel: &self.batch.parcel, index } })
     }
 

@@ -147,7 +147,7 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.resolved {
             let index = self.entry.index;
-            hand_back(&self.entry.parcel, index..index + 1, index + 1);
+            hand_back(&self.entry.parcel, index..index + 1);
         }
     }
 }

@@ -28,7 +28,8 @@
 //!
 //! 1. The queue is in the order of entering. A place is kept until its `Waiting` is dropped,
 //!    however often the read is woken and finds nothing.
-//! 2. A ring goes to the first place that has none, so `n` rings wake `n` reads.
+//! 2. What becomes available rings the first place alone: a second ring would let the next read
+//!    overtake it. Whoever leaves something behind rings again, and leaving passes that on.
 //! 3. A ring that was given is used, passed on, or heard by a read that then found nothing.
 //!    It is passed on towards the back only, so one that nobody can use comes to an end.
 //! 4. Only the front keeps the timer for what becomes due in the group. A read that becomes the
@@ -90,9 +91,15 @@ impl Waiters {
         Waiting { waiters: self, parker, held: Cell::new(0) }
     }
 
-    /// Wakes the first `count` reads that have no ring yet.
-    pub(crate) fn ring(&self, count: usize) {
-        self.ring_where(count, |_| true);
+    /// Wakes the first read, if it has no ring yet. The next one is woken when that one leaves or
+    /// passes the ring on, so that reads are served in the order in which they blocked.
+    pub(crate) fn ring_first(&self) {
+        if self.is_empty() {
+            return;
+        }
+        if let Some(front) = self.queue.lock().front() {
+            front.parker.ring();
+        }
     }
 
     /// Wakes the first `count` reads that have no ring yet and whose tag may be given something.
@@ -106,7 +113,7 @@ impl Waiters {
 
     /// Wakes every read: the group ended, or something changed that each must see.
     pub(crate) fn ring_all(&self) {
-        self.ring(usize::MAX);
+        self.ring_where(usize::MAX, |_| true);
     }
 
     /// Wakes the read that keeps the timer: something is due earlier than it was told.

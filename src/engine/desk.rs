@@ -21,6 +21,7 @@ use super::ground::Ground;
 use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
 use super::manifest::GroupRecord;
+use super::out::Out;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
@@ -60,6 +61,8 @@ pub(super) struct State {
     pub(super) turn: u32,
     pub(super) events: Vec<Event>,
     pub(super) runs: Vec<Run>,
+    /// What reads brought back and may not have been looked at.
+    pub(super) out: Out,
 }
 
 /// What dropped handles left.
@@ -81,6 +84,7 @@ impl Desk {
             turn: 0,
             events: Vec::new(),
             runs: Vec::new(),
+            out: Out::default(),
         };
         Self {
             name: record.name.as_str().into(),
@@ -121,11 +125,33 @@ impl Desk {
         loop {
             let State { ledger, events, .. } = &mut *state;
             let more = ledger.expire(now, events);
+            if self.take_unseen(&mut state, now)? {
+                continue;
+            }
             self.commit(&mut state)?;
             if !more {
                 return Ok((state, now));
             }
         }
+    }
+
+    /// Before members go, by the events that were decided on: releases what was handed to them and
+    /// nobody looked at, in place of those events. Says whether there was any; then the events have
+    /// to be decided on once more.
+    fn take_unseen(&self, state: &mut State, now: Now) -> Result<bool> {
+        let State { ledger, events, out, .. } = state;
+        let leaving = events.iter().filter_map(|event| match event {
+            Event::Left { slot, .. } => Some(*slot),
+            _ => None,
+        });
+        let unseen: Vec<Claim> = leaving.flat_map(|slot| out.unseen(slot)).collect();
+        if unseen.is_empty() {
+            return Ok(false);
+        }
+        events.clear();
+        ledger.hand_back(now, &unseen, false, events);
+        self.commit(state)?;
+        Ok(true)
     }
 
     /// Journals the events that were decided on, and applies them; or does neither.
@@ -183,7 +209,7 @@ impl Desk {
         returned.taken.extend(taken.iter().map(|claim| (now, *claim)));
         returned.untaken.extend_from_slice(untaken);
         drop(returned);
-        self.waiters.ring(1);
+        self.waiters.ring_first();
     }
 
     /// Wakes a blocked read if there is something for it, else sets its timer anew.
@@ -191,7 +217,7 @@ impl Desk {
         if self.waiters.is_empty() {
             return;
         }
-        if self.has_more(state, now) { self.waiters.ring(1) } else { self.waiters.rearm() }
+        if self.has_more(state, now) { self.waiters.ring_first() } else { self.waiters.rearm() }
     }
 
     /// Whether a read would find an entry.
@@ -229,11 +255,16 @@ impl Desk {
     /// Does one thing to the ledger under the lock.
     pub(super) fn change<T>(
         &self,
-        decide: impl FnOnce(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
+        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
     ) -> Result<T> {
         let (mut state, now) = self.enter()?;
         let State { ledger, events, .. } = &mut *state;
-        let decided = decide(ledger, now, events);
+        let mut decided = decide(ledger, now, events);
+        if decided.is_ok() && self.take_unseen(&mut state, now)? {
+            let State { ledger, events, .. } = &mut *state;
+            decided = decide(ledger, now, events);
+        }
+        let State { events, .. } = &mut *state;
         if decided.is_err() {
             events.clear();
         }
@@ -271,8 +302,14 @@ impl Desk {
     /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk.
     pub(super) fn leave_quietly(&self, member: MemberId) {
         let Ok((mut state, now)) = self.enter() else { return };
-        let State { ledger, events, .. } = &mut *state;
-        if ledger.leave(now.at, member, events).is_ok() {
+        let leave = |state: &mut State| {
+            let State { ledger, events, .. } = state;
+            ledger.leave(now.at, member, events).is_ok()
+        };
+        if leave(&mut state) {
+            if let Ok(true) = self.take_unseen(&mut state, now) {
+                leave(&mut state);
+            }
             // What cannot be written now, the next opening does by itself.
             let _ = self.commit(&mut state);
             self.stir(&state, now);

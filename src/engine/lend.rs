@@ -26,7 +26,7 @@ pub(crate) struct Want {
 /// What a read is given.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Lent(Parcel),
+    Lent(Arc<Parcel>),
     Nothing(Blocked),
 }
 
@@ -129,7 +129,9 @@ impl Desk {
             incarnation: self.incarnation,
             post: Arc::downgrade(post),
         });
-        Ok(Answer::Lent(basket.parcel))
+        let parcel = Arc::new(basket.parcel);
+        state.out.note(post.member, &parcel);
+        Ok(Answer::Lent(parcel))
     }
 
     /// Collects what waits to be handed out again. Rot at the very first entry is the caller's to

@@ -194,7 +194,7 @@ impl Mill {
     pub(crate) fn ring(&self) {
         self.ground.audience.ring_all();
         for desk in self.desks.read().values().flatten() {
-            desk.waiters.ring(1);
+            desk.waiters.ring_first();
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `lend` | how a read gets entries from a desk |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
+//! | `out` | which batches are alive |
 //! | `tour` | reading without a group |
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
@@ -26,6 +27,7 @@ mod lend;
 mod manifest;
 mod mill;
 mod open;
+mod out;
 mod parcel;
 mod pool;
 mod post;

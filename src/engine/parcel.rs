@@ -2,6 +2,7 @@
 //! deliveries and views are all an index into one parcel, so a read of a hundred entries copies
 //! bytes once and allocates nothing for each.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::pool::Pool;
@@ -17,6 +18,8 @@ pub(crate) struct Parcel {
     slots: Vec<Placed>,
     pool: Arc<Pool>,
     loan: Option<Loan>,
+    /// How many entries were looked at, from the first on.
+    taken: AtomicUsize,
 }
 
 /// Under which lease a group's entries were handed out, and to whom.
@@ -44,7 +47,13 @@ struct Placed {
 impl Parcel {
     /// An empty parcel whose buffers go back to `pool`.
     pub(crate) fn new(pool: &Arc<Pool>) -> Self {
-        Self { runs: Vec::new(), slots: Vec::new(), pool: Arc::clone(pool), loan: None }
+        Self {
+            runs: Vec::new(),
+            slots: Vec::new(),
+            pool: Arc::clone(pool),
+            loan: None,
+            taken: AtomicUsize::new(0),
+        }
     }
 
     /// An empty buffer to copy a run into.
@@ -55,6 +64,20 @@ impl Parcel {
     /// Notes under which lease the entries were handed out.
     pub(crate) fn lend(&mut self, loan: Loan) {
         self.loan = Some(loan);
+    }
+
+    /// How many entries were looked at, from the first on.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the first `count` entries were looked at.
+    #[inline]
+    pub(crate) fn take(&self, count: usize) {
+        // One batch, or one iterator over it, is all that writes this.
+        if count > self.taken() {
+            self.taken.store(count, Ordering::Relaxed);
+        }
     }
 
     /// The consumer that the entries were handed to, if it is still a member.

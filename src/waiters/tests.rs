@@ -18,7 +18,7 @@ fn peek(waiting: &Waiting<'_>) -> Woken {
 fn a_ring_that_comes_before_the_park_is_kept() {
     let waiters = Waiters::default();
     let waiting = waiters.enter(0);
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     assert_eq!(peek(&waiting), Woken::Rung);
     assert_eq!(peek(&waiting), Woken::Idle);
 }
@@ -27,8 +27,8 @@ fn a_ring_that_comes_before_the_park_is_kept() {
 fn rings_go_to_reads_in_the_order_they_blocked() {
     let waiters = Waiters::default();
     let [a, b, c] = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
+    waiters.ring_where(1, |_| true);
     assert_eq!([&a, &b, &c].map(peek), [Woken::Rung, Woken::Rung, Woken::Idle]);
 }
 
@@ -36,7 +36,7 @@ fn rings_go_to_reads_in_the_order_they_blocked() {
 fn a_batch_wakes_as_many_reads_as_it_has_entries() {
     let waiters = Waiters::default();
     let [a, b, c] = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(2);
+    waiters.ring_where(2, |_| true);
     assert_eq!([&a, &b, &c].map(peek), [Woken::Rung, Woken::Rung, Woken::Idle]);
 }
 
@@ -44,9 +44,9 @@ fn a_batch_wakes_as_many_reads_as_it_has_entries() {
 fn a_read_that_finds_nothing_keeps_its_place() {
     let waiters = Waiters::default();
     let [a, b] = [0, 1].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     assert_eq!(peek(&a), Woken::Rung);
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     assert_eq!([&a, &b].map(peek), [Woken::Rung, Woken::Idle]);
 }
 
@@ -54,7 +54,7 @@ fn a_read_that_finds_nothing_keeps_its_place() {
 fn a_read_that_leaves_without_hearing_its_ring_passes_it_on() {
     let waiters = Waiters::default();
     let [a, b, c] = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     drop(a);
     assert_eq!([&b, &c].map(peek), [Woken::Rung, Woken::Idle]);
 }
@@ -63,7 +63,7 @@ fn a_read_that_leaves_without_hearing_its_ring_passes_it_on() {
 fn a_read_that_leaves_without_taking_passes_its_ring_on() {
     let waiters = Waiters::default();
     let [a, b, c] = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     assert_eq!(peek(&b), Woken::Idle);
     assert_eq!(peek(&a), Woken::Rung);
     drop(a);
@@ -74,9 +74,9 @@ fn a_read_that_leaves_without_taking_passes_its_ring_on() {
 fn a_read_that_leaves_with_two_rings_passes_on_both() {
     let waiters = Waiters::default();
     let [a, b, c] = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     assert_eq!(peek(&a), Woken::Rung);
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     drop(a);
     assert_eq!([&b, &c].map(peek), [Woken::Rung, Woken::Rung]);
 }
@@ -114,7 +114,7 @@ fn a_ring_finds_the_first_read_that_may_take() {
 fn a_wake_that_nobody_can_use_comes_to_an_end() {
     let waiters = Waiters::default();
     let places = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     for waiting in &places {
         assert_eq!(peek(waiting), Woken::Rung);
         waiting.pass_on();
@@ -155,7 +155,7 @@ fn rearming_wakes_the_front_alone() {
 fn everybody_hears_a_ring_for_all() {
     let waiters = Waiters::default();
     let places = [0, 1, 2].map(|tag| waiters.enter(tag));
-    waiters.ring(1);
+    waiters.ring_where(1, |_| true);
     waiters.ring_all();
     assert_eq!(places.each_ref().map(peek), [Woken::Rung; 3]);
 }
@@ -209,7 +209,7 @@ fn a_parked_read_is_rung_from_another_thread() {
     thread::scope(|scope| {
         let read = scope.spawn(|| (waiting.park(&time, NEVER, NEVER), waiting));
         clock.wait_for_blocked(1);
-        waiters.ring(1);
+        waiters.ring_where(1, |_| true);
         assert_eq!(read.join().unwrap().0, Woken::Rung);
     });
 }
@@ -227,7 +227,7 @@ impl Race {
     fn publish(&self, count: usize) {
         *self.tokens.lock() += count as u64;
         if !self.waiters.is_empty() {
-            self.waiters.ring(count);
+            self.waiters.ring_where(count, |_| true);
         }
     }
 

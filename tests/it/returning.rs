@@ -1,8 +1,9 @@
 //! Dropping is handing back (D7): what was looked at counts as failed, the rest was never lent.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use millstream::{Delivery, Error};
+use millstream::{Consumer, Delivery, Error, Group, ManualClock, Start, Stream};
 
 use crate::scene::{SECOND, Scene, id, idle, scene, seen, take, take_all};
 
@@ -150,4 +151,37 @@ fn what_a_clean_end_finds_dropped_keeps_its_count() {
     assert!(batch.ack_all().unwrap().is_complete());
     clock.advance(SECOND);
     assert_eq!(seen(&again.worker.try_read(9).unwrap()), [(0, 2)]);
+}
+
+#[test]
+fn what_nobody_looked_at_is_released_when_its_consumer_goes_first() {
+    type End = fn(&Group, Consumer, &ManualClock);
+    let ends: [(&str, End); 4] = [
+        ("left", |_, worker, _| worker.leave().unwrap()),
+        ("dropped", |_, worker, _| drop(worker)),
+        ("removed", |group, _, _| group.remove_consumer("gone").unwrap()),
+        ("silent", |_, _, clock| clock.advance(Duration::from_secs(31))),
+    ];
+    for (how, end) in ends {
+        let clock = ManualClock::new();
+        let stream = Stream::options().clock(clock.clone()).in_memory().unwrap();
+        stream.append_batch(["a", "b", "c"]).unwrap();
+        let group = stream.group("g").lease(Duration::from_secs(3600));
+        let group = group.session_timeout(Duration::from_secs(30)).open(Start::Earliest).unwrap();
+        let worker = group.join("gone").unwrap();
+        let batch = worker.try_read(3).unwrap();
+        assert_eq!(batch.iter().next().unwrap().payload(), b"a");
+        let kept = worker.clone();
+        if how == "dropped" {
+            drop(kept);
+            end(&group, worker, &clock);
+        } else {
+            end(&group, worker, &clock);
+            drop(kept);
+        }
+        let again = group.join("next").unwrap().try_read(3).unwrap();
+        let attempts: Vec<u16> = again.iter().map(|held| held.attempt()).collect();
+        assert_eq!(attempts, [2, 1, 1], "{how}");
+        drop(batch);
+    }
 }
