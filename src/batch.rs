@@ -171,6 +171,7 @@ pub struct Deliveries {
 impl Iterator for Deliveries {
     type Item = Delivery;
 
+    #[inline]
     fn next(&mut self) -> Option<Delivery> {
         let index = (self.next < self.end).then_some(self.next)?;
         self.next += 1;
@@ -202,6 +203,7 @@ pub struct BatchIter<'a> {
 impl<'a> Iterator for BatchIter<'a> {
     type Item = Held<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Held<'a>> {
         let index = (self.next < self.batch.len()).then_some(self.next)?;
         self.next += 1;

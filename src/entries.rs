@@ -9,11 +9,13 @@ use crate::engine::Parcel;
 macro_rules! accessors {
     () => {
         /// Where the entry stands.
+        #[inline]
         pub fn id(&self) -> $crate::id::EntryId {
             self.parcel.id(self.index)
         }
 
         /// What was appended.
+        #[inline]
         pub fn payload(&self) -> &[u8] {
             self.parcel.payload(self.index)
         }
@@ -139,6 +141,7 @@ pub struct EntriesIter {
 impl Iterator for EntriesIter {
     type Item = Entry;
 
+    #[inline]
     fn next(&mut self) -> Option<Entry> {
         let index = (self.next < self.end).then_some(self.next)?;
         self.next += 1;
@@ -163,6 +166,7 @@ pub struct ViewIter<'a> {
 impl<'a> Iterator for ViewIter<'a> {
     type Item = View<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<View<'a>> {
         let index = (self.next < self.end).then_some(self.next)?;
         self.next += 1;

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::error::Result;
 use crate::ledger::{MemberId, Now, Run, Then};
 use crate::limits::BATCH_BYTES_MAX;
-use crate::log::{Bounds, Cursor, Log, Slot};
+use crate::log::{Bounds, Cursor, Log};
 use crate::waiters::Woken;
 
 /// What a read asks for.
@@ -33,7 +33,6 @@ pub(crate) enum Answer {
 /// A read in the making.
 struct Basket {
     parcel: Parcel,
-    slots: Vec<Slot>,
     entries_left: u32,
     bytes_left: u64,
 }
@@ -108,7 +107,6 @@ impl Desk {
         }
         let mut basket = Basket {
             parcel: Parcel::new(&self.ground.pool),
-            slots: Vec::new(),
             entries_left: want.max.min(room),
             bytes_left: BATCH_BYTES_MAX,
         };
@@ -226,20 +224,19 @@ impl Basket {
         let mut run = self.parcel.buffer();
         let first = cursor.offset;
         log.read(cursor, bounds, &mut run)?;
-        let opened = run.open(&mut self.slots);
-        let got = u32::try_from(self.slots.len()).expect("bounded by the read's maximum");
+        let (sequence, position, bytes) = (run.sequence, run.position, run.bytes.len() as u64);
+        let (got, opened) = self.parcel.unpack(place.partition, run, attempts);
         if let Err(bad) = opened {
             // What stands before the bad frame is good; the next read meets it first.
             cursor.seek(first + u64::from(got));
             if got == 0 {
-                return Err(log.rot(run.sequence, bad.position, bad.offset));
+                return Err(log.rot(sequence, bad.position, bad.offset));
             }
         } else if got == 0 {
-            return Err(log.rot(run.sequence, run.position, first));
+            return Err(log.rot(sequence, position, first));
         }
         self.entries_left -= got;
-        self.bytes_left = self.bytes_left.saturating_sub(run.bytes.len() as u64);
-        self.parcel.push(place.partition, run, &mut self.slots, attempts);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
         Ok(got)
     }
 }

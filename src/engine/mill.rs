@@ -278,16 +278,14 @@ impl Mill {
         let mut run = self.ground.pool.take();
         let before = cursor.offset;
         log.read(cursor, bounds, &mut run)?;
-        let mut slots = Vec::with_capacity(run.count as usize);
-        let opened = run.open(&mut slots);
-        let count = u32::try_from(slots.len()).expect("a run has a bounded number of entries");
+        let sequence = run.sequence;
+        let (count, opened) = parcel.unpack(partition, run, std::iter::empty());
         if let Err(bad) = opened {
             cursor.seek(before + u64::from(count));
             if count == 0 {
-                return Err(log.rot(run.sequence, bad.position, bad.offset));
+                return Err(log.rot(sequence, bad.position, bad.offset));
             }
         }
-        parcel.push(partition, run, &mut slots, std::iter::empty());
         Ok(count)
     }
 

@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::post::Post;
 use crate::id::{EntryId, Token};
 use crate::ledger::Claim;
-use crate::log::{self, Field, Slot};
+use crate::log::{self, BadFrame, Field, Slot};
 
 /// Entries and the buffers they lie in.
 #[derive(Debug, Default)]
@@ -86,6 +86,7 @@ impl Parcel {
     }
 
     /// The proof of an entry's lease.
+    #[inline]
     pub(crate) fn token(&self, index: usize) -> Token {
         let loan = self.loan.as_ref().expect("only a delivery is asked for its token");
         Token { incarnation: loan.incarnation, id: self.id(index), lease: loan.lease }
@@ -108,21 +109,24 @@ impl Parcel {
         claims
     }
 
-    /// Takes in a run that was checked, and its entries. `attempts` gives one number for each.
-    pub(crate) fn push(
+    /// Checks a run and takes in its entries. `attempts` gives one number for each. Says how many
+    /// entries there were, and from where on the run cannot be believed.
+    pub(crate) fn unpack(
         &mut self,
         partition: u32,
         run: log::Run,
-        slots: &mut Vec<Slot>,
         mut attempts: impl Iterator<Item = u16>,
-    ) {
+    ) -> (u32, Result<(), BadFrame>) {
         let piece = u32::try_from(self.runs.len()).expect("a read has a bounded number of runs");
+        let before = self.slots.len();
+        self.slots.reserve(run.entries_max());
+        let slots = &mut self.slots;
+        let opened = run.open(|slot| {
+            slots.push(Placed { piece, attempt: attempts.next().unwrap_or(0), slot });
+        });
+        let count = u32::try_from(self.slots.len() - before).expect("bounded by the run's count");
         self.runs.push(Piece { partition, run });
-        self.slots.extend(slots.drain(..).map(|slot| Placed {
-            piece,
-            attempt: attempts.next().unwrap_or(0),
-            slot,
-        }));
+        (count, opened)
     }
 
     /// Puts the entries of another parcel behind the ones here.
@@ -139,6 +143,7 @@ impl Parcel {
     }
 
     /// How many entries there are.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -148,6 +153,7 @@ impl Parcel {
         self.slots.reverse();
     }
 
+    #[inline]
     pub(crate) fn id(&self, index: usize) -> EntryId {
         let placed = &self.slots[index];
         EntryId::new(self.runs[placed.piece as usize].partition, placed.slot.offset)
@@ -162,6 +168,7 @@ impl Parcel {
         self.slots[index].slot.time
     }
 
+    #[inline]
     pub(crate) fn payload(&self, index: usize) -> &[u8] {
         let placed = &self.slots[index];
         let range = placed.slot.payload.start as usize..placed.slot.payload.end as usize;

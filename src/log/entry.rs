@@ -19,7 +19,8 @@ use std::ops::Range;
 
 use super::frame::{self, Kind};
 
-const LENGTHS_BYTES: usize = 8;
+/// What an entry takes in a shared frame, even an empty one. A frame of its own takes more.
+pub(super) const LENGTHS_BYTES: usize = 8;
 const FIELD_BYTES: usize = 5;
 const SUBJECT: u8 = 1;
 const KEY: u8 = 2;

@@ -52,7 +52,7 @@ pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 
-pub(crate) use run::{Run, Slot};
+pub(crate) use run::{BadFrame, Run, Slot};
 #[cfg(test)]
 pub(crate) use settings::Controls;
 pub(crate) use settings::{Mode, Settings, Staging};

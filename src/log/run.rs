@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::entry::{self, Layout};
+use super::entry::{self, LENGTHS_BYTES, Layout};
 use super::frame::{HEADER_BYTES, Header, Kind};
 
 /// Frames in `bytes`, of which the entries `first..first + count` are wanted.
@@ -40,9 +40,10 @@ pub(crate) struct BadFrame {
 }
 
 impl Run {
-    /// Checks the frames and appends the wanted entries to `slots`. An error leaves in `slots`
-    /// what stands before the bad frame.
-    pub(crate) fn open(&self, slots: &mut Vec<Slot>) -> Result<(), BadFrame> {
+    /// Checks the frames and gives the wanted entries to `found`. An error comes after what stands
+    /// before the bad frame was given.
+    #[inline]
+    pub(crate) fn open(&self, mut found: impl FnMut(Slot)) -> Result<(), BadFrame> {
         let end = self.first + u64::from(self.count);
         let mut next = self.first;
         let mut at = 0;
@@ -54,12 +55,18 @@ impl Run {
                 return Err(bad);
             }
             if frame_end > next {
-                self.entries(&header, body, next..end, slots).ok_or(bad)?;
+                self.entries(&header, body, next..end, &mut found).ok_or(bad)?;
             }
             next = frame_end.max(next);
             at += usize::try_from(header.frame_bytes()).map_err(|_| bad)?;
         }
         Ok(())
+    }
+
+    /// The most entries that the copied bytes can hold, whatever their headers say.
+    pub(crate) fn entries_max(&self) -> usize {
+        let claimed = usize::try_from(self.count).unwrap_or(usize::MAX);
+        claimed.min(self.bytes.len() / LENGTHS_BYTES)
     }
 
     /// The frame at `at`, if all of it is here and matches its sum.
@@ -78,14 +85,14 @@ impl Run {
         header: &Header,
         body: Range<usize>,
         wanted: Range<u64>,
-        slots: &mut Vec<Slot>,
+        found: &mut impl FnMut(Slot),
     ) -> Option<()> {
         let start = u32::try_from(body.start).ok()?;
         let stop = u32::try_from(body.end).ok()?;
         match header.kind {
             Kind::Opening | Kind::Snapshot => (header.count == 0).then_some(()),
             Kind::Plain => {
-                slots.push(Slot {
+                found(Slot {
                     offset: header.offset,
                     time: header.time,
                     payload: start..stop,
@@ -99,12 +106,25 @@ impl Run {
                     let (Layout { payload, fields }, whole) =
                         entry::split(self.bytes.get(at as usize..body.end)?, at)?;
                     if wanted.contains(&offset) {
-                        slots.push(Slot { offset, time: header.time, payload, fields });
+                        found(Slot { offset, time: header.time, payload, fields });
                     }
                     at = at.checked_add(whole)?;
                 }
                 (at == stop).then_some(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_the_bytes_cannot_hold_asks_for_no_memory() {
+        let run = Run { bytes: vec![0; 800], count: u32::MAX, ..Run::default() };
+        assert_eq!(run.entries_max(), 100);
+        let run = Run { count: 3, ..run };
+        assert_eq!(run.entries_max(), 3);
     }
 }

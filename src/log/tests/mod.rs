@@ -150,7 +150,7 @@ fn append(log: &Log, items: &[Item]) -> Result<()> {
 /// Checks a run and takes it apart. Gives what stands before a bad frame, too.
 fn take(log: &Log, run: &Run, into: &mut Vec<(u64, Item)>) -> Result<()> {
     let mut slots = Vec::new();
-    let opened = run.open(&mut slots);
+    let opened = run.open(|slot| slots.push(slot));
     into.extend(slots.iter().map(|slot| (slot.offset, item(run, slot))));
     opened.map_err(|bad| log.rot(run.sequence, bad.position, bad.offset))
 }
