@@ -87,9 +87,9 @@
 //! What it does not promise is exactly once: a worker that dies between its work and its ack leaves
 //! an entry that comes again, with a higher [`attempt`](Delivery::attempt).
 //!
-//! **Attempts** are counted when an entry is handed out, and the count survives a kill. Entries
-//! that were leased when the process died are handed out one per read afterwards, so that one which
-//! kills its process every time is exhausted alone.
+//! **Attempts** are counted when an entry is handed out, and the count survives a kill. Of the
+//! entries that were leased when the process died, one before its last attempt is handed out alone
+//! afterwards, so that what kills its process every time is exhausted alone.
 //!
 //! # Limits and defaults
 //!
@@ -128,7 +128,8 @@
 //! - a *torn tail*, which was never synced, is cut, and nothing is ever appended behind it;
 //! - *rot*, bytes that were synced and no longer match, is [`Error::Corrupt`] each time it is met.
 //!   Nothing is cut or deleted; [`Group::skip`] is the way past it. Rot in one group's journal
-//!   closes that group and not the stream.
+//!   closes that group and not the stream. [`StreamOptions::open_read_only`] opens what can still
+//!   be believed, and changes nothing.
 //!
 //! Opening ends all leases and memberships, since the process that had them is gone: their entries
 //! are due at once, with their counts. Entries that wait for their backoff go on waiting.
