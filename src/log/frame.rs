@@ -89,7 +89,7 @@ impl Header {
         bytes[36] = self.kind.code();
         bytes[37] = if self.more { MORE } else { 0 };
         bytes[40..44].copy_from_slice(&body_sum.to_le_bytes());
-        let sum = salted(salt, &bytes[4..]);
+        let sum = salted_header(salt, bytes.last_chunk().expect("four bytes more than a header"));
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(&bytes[..HEADER_BYTES]);
         header[..4].copy_from_slice(&sum.to_le_bytes());
@@ -127,7 +127,7 @@ impl Header {
         let mut hashed = [0; HEADER_BYTES];
         hashed[..HEADER_BYTES - 4].copy_from_slice(&bytes[4..]);
         hashed[HEADER_BYTES - 4..].copy_from_slice(&body_sum(body).to_le_bytes());
-        salted(salt, &hashed) == self.sum
+        salted_header(salt, &hashed) == self.sum
     }
 
     /// The offset behind the frame's last entry; `None` when it overflows.
@@ -155,11 +155,60 @@ pub(crate) fn body_sum(body: &[u8]) -> u32 {
 
 /// CRC-32 of `bytes`, started with `salt`.
 pub(crate) fn salted(salt: u64, bytes: &[u8]) -> u32 {
-    let salt = salt.to_le_bytes();
-    let start = u32_at(&salt, 0) ^ u32_at(&salt, 4);
-    let mut hasher = Hasher::new_with_initial(start);
+    let mut hasher = Hasher::new_with_initial(start_of(salt));
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// What a sum starts with in a segment of `salt`.
+fn start_of(salt: u64) -> u32 {
+    let salt = salt.to_le_bytes();
+    u32_at(&salt, 0) ^ u32_at(&salt, 4)
+}
+
+/// So many bytes of a header are summed in one step.
+const STEP: usize = HEADER_BYTES / 2;
+
+/// What a byte does to the sum with `n` bytes behind it in its step: `SHIFTED[n][byte]`.
+static SHIFTED: [[u32; 256]; STEP] = shifted();
+
+#[expect(clippy::large_stack_arrays, reason = "made by the compiler, never on a stack")]
+const fn shifted() -> [[u32; 256]; STEP] {
+    const POLYNOMIAL: u32 = 0xEDB8_8320;
+    let mut tables = [[0; 256]; STEP];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = byte;
+        let mut behind = 0;
+        while behind < STEP {
+            let mut bit = 0;
+            while bit < 8 {
+                sum = (sum >> 1) ^ (POLYNOMIAL * (sum & 1));
+                bit += 1;
+            }
+            tables[behind][byte as usize] = sum;
+            behind += 1;
+        }
+        byte += 1;
+    }
+    tables
+}
+
+/// The same as [`salted`] of a header's bytes, in a third of the time: the library multiplies only
+/// from 128 bytes on and takes what is shorter in steps of 16, 8, 4 and 1, behind two calls (17 ns;
+/// two steps of 20 take 6). Each entry's header is summed when it is stored and when it is read.
+#[inline]
+fn salted_header(salt: u64, bytes: &[u8; HEADER_BYTES]) -> u32 {
+    let mut sum = !start_of(salt);
+    for step in bytes.chunks_exact(STEP) {
+        let before = sum.to_le_bytes();
+        sum = 0;
+        for (at, byte) in step.iter().enumerate() {
+            let mixed = byte ^ before.get(at).unwrap_or(&0);
+            sum ^= SHIFTED[STEP - 1 - at][usize::from(mixed)];
+        }
+    }
+    !sum
 }
 
 /// The `u32` at `at`; the caller has checked that it is there.
@@ -217,6 +266,18 @@ mod tests {
             let mut bad = *body;
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(!Header::decode(&bytes).unwrap().matches(&bytes, &bad, 42), "bit {bit}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_header_is_summed_as_the_library_does(
+            salt: u64,
+            halves: [[u8; HEADER_BYTES / 2]; 2],
+        ) {
+            let mut bytes = [0; HEADER_BYTES];
+            bytes.copy_from_slice(halves.as_flattened());
+            proptest::prop_assert_eq!(salted_header(salt, &bytes), salted(salt, &bytes));
         }
     }
 
