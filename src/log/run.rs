@@ -70,6 +70,7 @@ impl Run {
     }
 
     /// The frame at `at`, if all of it is here and matches its sum.
+    #[inline]
     fn frame(&self, at: usize) -> Option<(Header, Range<usize>)> {
         let head: &[u8; HEADER_BYTES] = self.bytes.get(at..)?.first_chunk()?;
         let header = Header::decode(head)?;
@@ -80,6 +81,7 @@ impl Run {
     }
 
     /// Appends those entries of one frame whose offsets are in `wanted`.
+    #[inline]
     fn entries(
         &self,
         header: &Header,
