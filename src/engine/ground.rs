@@ -161,6 +161,7 @@ impl Ground {
     }
 
     /// When the timed flush is due.
+    #[inline]
     pub(crate) fn flush_moment(&self) -> Moment {
         match (self.durability, self.unsynced_since.load(Ordering::Relaxed)) {
             (Durability::Every(interval), since) if since > 0 => Moment(since - 1).after(interval),

@@ -112,7 +112,10 @@ impl Active {
             self.staged.extend_from_slice(piece.body);
             self.staged.extend_from_slice(padding);
         } else {
-            self.region.store(self.position, &[&bytes, piece.body, padding]);
+            let parts = [&bytes[..], piece.body, padding];
+            // Copying nothing would be a call all the same.
+            let parts = if padding.is_empty() { &parts[..2] } else { &parts };
+            self.region.store(self.position, parts);
         }
         self.position += header.frame_bytes();
     }

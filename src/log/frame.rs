@@ -136,6 +136,7 @@ pub(crate) const fn frame_bytes(body_bytes: u64) -> u64 {
 }
 
 /// The zeros behind a body, up to the next frame.
+#[inline]
 pub(crate) fn padding(body_bytes: usize) -> &'static [u8] {
     const ZEROS: [u8; 8] = [0; 8];
     &ZEROS[..(HEADER_BYTES + body_bytes).next_multiple_of(8) - HEADER_BYTES - body_bytes]
