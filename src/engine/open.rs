@@ -131,8 +131,7 @@ impl Mill {
         let latch = Arc::new(Latch::default());
         let salts = Arc::new(plan.salts());
         let manifest = settle_manifest(&*storage, made, &plan, &latch, &salts)?;
-        let mode = if made == Made::ReadOnly { Mode::Read } else { Mode::Write };
-        if mode == Mode::Write {
+        if made != Made::ReadOnly {
             remove_deleted(&*storage, &manifest)?;
         }
         let durability = match manifest.durability {
@@ -148,7 +147,7 @@ impl Mill {
             stream: manifest.stream,
             segment_bytes: manifest.segment_bytes,
             durability,
-            mode,
+            mode: if made == Made::ReadOnly { Mode::Read } else { Mode::Write },
             #[cfg(test)]
             controls: plan.trial.controls,
         };
@@ -200,8 +199,8 @@ fn refuse_foreign(storage: &dyn Storage, made: Made) -> Result<()> {
 }
 
 fn take_lock(storage: &dyn Storage, made: Made) -> Result<Box<dyn std::fmt::Debug + Send + Sync>> {
-    let make = matches!(made, Made::IfMissing | Made::New);
-    storage.lock(make).map_err(|error| {
+    let missing_is_made = matches!(made, Made::IfMissing | Made::New);
+    storage.lock(missing_is_made).map_err(|error| {
         let path = storage.locate("");
         match error.kind() {
             io::ErrorKind::WouldBlock => Error::Locked { path: path.into() },
