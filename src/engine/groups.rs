@@ -141,6 +141,7 @@ fn create(
     plan: &GroupPlan,
     start: &Start,
 ) -> Result<Arc<Desk>> {
+    mill.ground.check_write()?;
     if manifest.groups.len() >= GROUPS_MAX {
         return Err(Error::LimitReached { what: "the number of groups", max: GROUPS_MAX as u64 });
     }
@@ -153,12 +154,13 @@ fn create(
         starts: mill.ground.resolve(start)?,
         settings,
     };
+    // Before it is written down: nothing that fails later may leave a group that nobody knows.
+    let desk = open_desk(&mill.terms, &mill.ground, &record)?;
     let mut changed = manifest.clone();
     changed.next_group += 1;
     changed.groups.push(record.clone());
     changed.save(&*mill.ground.storage, &mill.ground.latch)?;
     *manifest = changed;
-    let desk = open_desk(&mill.terms, &mill.ground, &record)?;
     mill.desks.write().insert(record.name, Ok(Arc::clone(&desk)));
     Ok(desk)
 }

@@ -146,7 +146,8 @@ impl Journal {
             // The snapshot shows what the backlog led to.
             self.record.clear();
             encode(events, &mut self.record);
-            self.roll(log, ledger, now_of(time))?;
+            let settles = !events.iter().any(|event| matches!(event, Event::HandedOut { .. }));
+            self.roll(log, ledger, settles, now_of(time))?;
         }
         if !self.record.is_empty() {
             // Records carry no time of their own: an ack reads no clock.
@@ -156,7 +157,7 @@ impl Journal {
         Ok(())
     }
 
-    fn roll(&mut self, log: &Log, ledger: &Ledger, now: Now) -> Result<()> {
+    fn roll(&mut self, log: &Log, ledger: &Ledger, settles: bool, now: Now) -> Result<()> {
         let mut snapshot = Vec::new();
         ledger.encode_snapshot(now, &mut snapshot);
         self.draft.clear();
@@ -165,7 +166,13 @@ impl Journal {
         }
         let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
         let record_bytes = frame_bytes(self.record.len() as u64);
-        log.roll_with(&self.draft, bytes.max(record_bytes), now.wall)?;
+        match log.roll_with(&self.draft, bytes.max(record_bytes), now.wall) {
+            // A spare that is short of the share has room for what settles, not for hand-outs.
+            Err(error) if error.is_disk_full() && settles => {
+                log.roll_with(&self.draft, record_bytes, now.wall)?;
+            }
+            other => other?,
+        }
         // The next snapshot is likely to be about as long.
         self.spare_bytes = snapshot.len() as u64 * SNAPSHOT_SHARE * 2;
         self.rolled = true;

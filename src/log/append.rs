@@ -269,10 +269,12 @@ impl Log {
         time: u64,
         snapshot: Option<&Draft>,
     ) -> Result<()> {
-        let made = match spare.take().filter(|spare| spare.head.capacity >= needed) {
+        let made = match spare.take_if(|spare| spare.head.capacity >= needed) {
             Some(made) => made,
+            // One that is too short stays until there is a longer one, which takes its place.
             None => self.make_segment(writer, needed, time)?,
         };
+        *spare = None;
         let outcome = self.open_next(writer, &made, time, snapshot);
         if outcome.is_err() {
             // It is durable and empty, so the next roll can have it.

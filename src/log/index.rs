@@ -2,6 +2,7 @@
 //! every 16 KiB; sealing puts them into the segment's footer; a footer that is missing or damaged
 //! is made up for by walking the frames once.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,12 +22,17 @@ impl Log {
             return Ok(());
         }
         let region = self.region(segment)?;
-        let marks = match footer(&*region, segment.end(), segment.salt) {
+        let footer = footer(&*region, segment.end(), segment.salt);
+        let marks = match footer.map_err(|error| self.unread(segment, error))? {
             Some(footer) => footer.marks,
             None => self.rebuild(segment, &*region)?.0,
         };
         segment.set_marks(Some(marks));
         Ok(())
+    }
+
+    fn unread(&self, segment: &Segment, error: io::Error) -> Error {
+        self.failed("read", &file_name(segment.sequence), error)
     }
 
     /// Walks all frames of a segment: its marks, and the greatest time behind them.
@@ -40,10 +46,7 @@ impl Log {
         let mut time_max = segment.time_before;
         let (mut at, mut due) = (FRAMES_AT, 0);
         while at < segment.end() {
-            let frame = scan.frame(at).map_err(|error| {
-                let path = self.settings.path(&file_name(segment.sequence));
-                Error::io("read", self.settings.storage.locate(&path), 0, error)
-            })?;
+            let frame = scan.frame(at).map_err(|error| self.unread(segment, error))?;
             // Marks stop at rot; a search goes on by walking from the last one before it.
             let Some((header, _)) = frame else { break };
             let relative = header.offset.checked_sub(segment.base).map(u32::try_from);
@@ -118,24 +121,19 @@ fn load_frame(
 }
 
 /// The footer behind `end`, if it is whole.
-pub(super) fn footer(region: &dyn Region, end: u64, salt: u64) -> Option<Footer> {
-    let bytes = footer_bytes(region, end)?;
-    Footer::decode(&bytes, salt)
-}
-
-fn footer_bytes(region: &dyn Region, end: u64) -> Option<Vec<u8>> {
-    let room = region.len().checked_sub(end)?;
+pub(super) fn footer(region: &dyn Region, end: u64, salt: u64) -> io::Result<Option<Footer>> {
     let mut bytes = vec![0; FOOTER_BYTES];
+    let room = region.len().saturating_sub(end);
     if room < bytes.len() as u64 {
-        return None;
+        return Ok(None);
     }
-    region.read(end, &mut bytes).ok()?;
+    region.read(end, &mut bytes)?;
     let marks = super::frame::u64_at(&bytes, 24);
-    let whole = marks.checked_mul(MARK_BYTES as u64)?.checked_add(FOOTER_BYTES as u64)?;
-    if whole > room {
-        return None;
-    }
-    bytes.resize(usize::try_from(whole).ok()?, 0);
-    region.read(end, &mut bytes).ok()?;
-    Some(bytes)
+    let whole = marks.checked_mul(MARK_BYTES as u64);
+    let whole = whole.and_then(|marks| marks.checked_add(FOOTER_BYTES as u64));
+    let Some(whole) = whole.filter(|whole| *whole <= room) else { return Ok(None) };
+    let Ok(whole) = usize::try_from(whole) else { return Ok(None) };
+    bytes.resize(whole, 0);
+    region.read(end, &mut bytes)?;
+    Ok(Footer::decode(&bytes, salt))
 }

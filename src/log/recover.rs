@@ -151,7 +151,8 @@ impl Log {
         if let Some(from) = start.filter(|from| from.index + 1 == found.len()) {
             self.open_for_writing(&mut found[from.index])?;
             let last = &found[from.index];
-            if let Some(footer) = closing_footer(last) {
+            let footer = closing_footer(last).map_err(|error| self.failed("read", "", error))?;
+            if let Some(footer) = footer {
                 self.adopt(&found, from, footer.time_max)?;
                 let segment = self.last_segment();
                 segment.set_marks(Some(footer.marks));
@@ -211,7 +212,9 @@ impl Log {
         }
         let start = match self.settings.owner.kind {
             OwnerKind::Partition => partition_start(found),
-            OwnerKind::Journal => journal_start(found),
+            OwnerKind::Journal => {
+                journal_start(found).map_err(|error| self.failed("read", "", error))?
+            }
         };
         let Some(start) = start else {
             return self.never_safe(found).map(|()| None);

@@ -20,14 +20,18 @@ pub(super) fn partition_start(found: &[Found]) -> Option<End> {
 
 /// In a journal, the newest segment whose snapshot is whole: its floor if it was closed, else its
 /// beginning, for all of it is read anyway.
-pub(super) fn journal_start(found: &[Found]) -> Option<End> {
-    let whole = |found: &Found| found.is_synced() || snapshot_is_whole(found);
-    let index = (0..found.len()).rev().find(|index| whole(&found[*index]))?;
-    if closing_footer(&found[index]).is_some() || ends_at_floor(&found[index]) {
-        return Some(at_floor(index, &found[index]));
+pub(super) fn journal_start(found: &[Found]) -> io::Result<Option<End>> {
+    for (index, here) in found.iter().enumerate().rev() {
+        if !(here.is_synced() || snapshot_is_whole(here)?) {
+            continue;
+        }
+        if closing_footer(here)?.is_some() || ends_at_floor(here) {
+            return Ok(Some(at_floor(index, here)));
+        }
+        let start = |(base, _)| End { index, position: FRAMES_AT, offset: base };
+        return Ok(here.opening.map(start));
     }
-    let (base, _) = found[index].opening?;
-    Some(End { index, position: FRAMES_AT, offset: base })
+    Ok(None)
 }
 
 fn at_floor(index: usize, found: &Found) -> End {
@@ -35,12 +39,13 @@ fn at_floor(index: usize, found: &Found) -> End {
 }
 
 /// The footer of a segment that ends with it, at its floor: nothing was stored behind the floor.
-pub(super) fn closing_footer(found: &Found) -> Option<Footer> {
+pub(super) fn closing_footer(found: &Found) -> io::Result<Option<Footer>> {
     let position = u64::from(found.floor.position);
     let footer = index::footer(&*found.region, position, found.head.salt)?;
+    let Some(footer) = footer else { return Ok(None) };
     let file_end = position + footer_bytes(footer.marks.len());
     let closed = footer.end == found.floor.offset && file_end == found.region.len();
-    (closed && found.is_synced()).then_some(footer)
+    Ok((closed && found.is_synced()).then_some(footer))
 }
 
 /// Whether the file ends at its floor without a footer: what recovery leaves of a torn segment.
@@ -49,23 +54,23 @@ pub(super) fn ends_at_floor(found: &Found) -> bool {
 }
 
 /// Whether a journal segment's snapshot is all there.
-fn snapshot_is_whole(found: &Found) -> bool {
+fn snapshot_is_whole(found: &Found) -> io::Result<bool> {
     let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
     let mut at = FRAMES_AT;
-    while let Ok(Some((header, _))) = scan.frame(at) {
+    while let Some((header, _)) = scan.frame(at)? {
         if !header.more {
-            return true;
+            return Ok(true);
         }
         at += header.frame_bytes();
     }
-    false
+    Ok(false)
 }
 
 /// How many bytes are in use from `position` on: up to the last that is not zero, but for a footer.
 pub(super) fn used_behind(found: &Found, position: u64) -> io::Result<u64> {
     let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
     let mut used = 0;
-    let footer = index::footer(&*found.region, position, found.head.salt);
+    let footer = index::footer(&*found.region, position, found.head.salt)?;
     let mut at = position + footer.map_or(0, |footer| footer_bytes(footer.marks.len()));
     while at < found.region.len() {
         let step = (found.region.len() - at).min(4096);

@@ -71,7 +71,7 @@ fn restart(world: &mut World) -> bool {
 /// All lives of one disk. Says how often the power was cut.
 pub(super) fn run(mut world: World) -> Verdict<u64> {
     let mut cuts = 0;
-    for _ in 0..1 + world.random.below(LIVES_MAX) {
+    for _ in 0..=world.random.below(LIVES_MAX) {
         let reach = world.random.pick(&[20, 60, 200, 600, 2000]);
         let at = world.disk.effects() + 1 + world.random.below(reach) as u64;
         world.disk.cut_at(at);

@@ -273,10 +273,10 @@ impl Model {
             Some(fate) => fate.past.iter().chain(&fate.now).chain(&fate.soon).copied().collect(),
             None => vec![State::New],
         };
-        match allowed.iter().any(|state| self.rules.becomes(*state, seen)) {
-            true => Ok(()),
-            false => Err(format!("{id} is {seen:?} after opening, and was {allowed:?}")),
+        if allowed.iter().any(|state| self.rules.becomes(*state, seen)) {
+            return Ok(());
         }
+        Err(format!("{id} is {seen:?} after opening, and was {allowed:?}"))
     }
 
     /// The journal is one sequence: an ack that stayed keeps those before it.
@@ -290,8 +290,8 @@ impl Model {
         let there = |id: &&EntryId| id.offset() < ends[id.partition() as usize] && !discarded(id);
         let stayed = |id: &EntryId| sight.state(*id) == State::Done;
         let acks: Vec<&EntryId> = self.acks.iter().filter(there).collect();
-        let lost = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());
-        match acks[lost..].iter().find(|id| stayed(id)) {
+        let first = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());
+        match acks[first..].iter().find(|id| stayed(id)) {
             Some(id) => Err(format!("the ack of {id} stayed, and an earlier one did not")),
             None => Ok(()),
         }

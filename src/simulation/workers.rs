@@ -108,7 +108,7 @@ impl Life<'_> {
         let model = self.world.groups.get_mut(group).ok_or("it was there")?;
         ids[taken..].iter().for_each(|(id, attempt)| model.dropped(*id, *attempt, false));
         while self.held.len() > HELD_MAX {
-            self.forget()?;
+            self.forget();
         }
         Ok(())
     }
@@ -192,14 +192,13 @@ impl Life<'_> {
     }
 
     /// Drops a delivery, or leaves its token for later.
-    pub(super) fn forget(&mut self) -> Verdict {
-        let Some(Held { group, epoch, delivery }) = self.take_held() else { return Ok(()) };
+    pub(super) fn forget(&mut self) {
+        let Some(Held { group, epoch, delivery }) = self.take_held() else { return };
         if self.world.random.coin() {
             self.tokens.push((group, epoch, delivery.detach()));
-            return Ok(());
+        } else {
+            self.drop_held(Held { group, epoch, delivery });
         }
-        self.drop_held(Held { group, epoch, delivery });
-        Ok(())
     }
 
     fn drop_held(&mut self, held: Held) {

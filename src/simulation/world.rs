@@ -216,11 +216,12 @@ impl World {
         let typed = matches!(cause, Error::Io { .. } | Error::DiskFull { .. })
             || cause.is_poisoned()
             || matches!(cause, Error::GroupDeleted);
-        let rot = self.rotten && cause.is_corrupt();
-        match self.disk.is_off() || rot || (self.tolerant && typed) {
-            true => Ok(()),
-            false => Err(format!("{doing}: {error}")),
+        let newer = matches!(cause, Error::NewerFormat { .. });
+        let rot = self.rotten && (cause.is_corrupt() || newer);
+        if self.disk.is_off() || rot || (self.tolerant && typed) {
+            return Ok(());
         }
+        Err(format!("{doing}: {error}"))
     }
 
     /// Compares all of a stream that was just opened, and takes it over as what must be there.

@@ -117,10 +117,10 @@ fn damage_in_a_sealed_segment_hides_no_more_than_its_frame() {
     let at = bytes.windows(100).position(|payload| payload == format!("{:0100}", 50).as_bytes());
     bytes[at.unwrap() + 7] ^= 1;
     fs::write(&first, &bytes).unwrap();
-    let openings: [fn(&Path) -> Result<Stream, Error>; 2] =
-        [|path| Stream::open(path), |path| Stream::options().open_read_only(path)];
-    for open in openings {
-        let stream = open(&path).unwrap();
+    for read_only in [false, true] {
+        let options = Stream::options();
+        let opened = if read_only { options.open_read_only(&path) } else { options.open(&path) };
+        let stream = opened.unwrap();
         assert!(read_all(&stream).unwrap_err().is_corrupt());
         assert!(stream.verify().unwrap_err().is_corrupt());
         for offset in [0, 49, 51, 1999] {

@@ -52,6 +52,7 @@ const LAYERS: &[Layer] = &[
         ],
         peers: true,
     },
+    Layer { modules: &["simulation"], peers: false },
 ];
 
 /// What a layer below holds, and a module must not know all the same: `(module, other, why)`.
