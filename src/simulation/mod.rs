@@ -9,6 +9,7 @@
 //! | `drain` | that nothing is stuck: everything that is owed is delivered |
 //! | `cuts` | the power is cut anywhere, recovery included |
 //! | `faults` | the n-th call fails, for all n; a full disk |
+//! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
 //!
@@ -19,6 +20,7 @@ mod controls;
 mod cuts;
 mod drain;
 mod faults;
+mod fork;
 mod groups;
 mod rot;
 mod script;
