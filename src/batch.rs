@@ -78,8 +78,8 @@ impl Batch {
 
     /// What is in it, without taking anything.
     #[cfg(test)]
-    pub(crate) fn peek(&self) -> Vec<(crate::id::EntryId, u16)> {
-        (0..self.len()).map(|at| (self.parcel.id(at), self.parcel.attempt(at))).collect()
+    pub(crate) fn peek(&self) -> Vec<(Token, u16)> {
+        (0..self.len()).map(|at| (self.parcel.token(at), self.parcel.attempt(at))).collect()
     }
 
     /// Looks at each entry.

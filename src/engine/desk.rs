@@ -46,6 +46,8 @@ pub(crate) struct Desk {
     deleted: AtomicBool,
     /// There is no segment to go on in, or the disk was too full to make the next one ahead.
     pub(super) low: AtomicBool,
+    /// Nothing was made durable yet that would tell the next opening of hand-outs it does not find.
+    pub(super) unmarked: AtomicBool,
 }
 
 /// What the lock guards.
@@ -93,6 +95,7 @@ impl Desk {
             waiters: Waiters::new(&ground.tally),
             ground,
             low: AtomicBool::new(!opened.log.is_ready()),
+            unmarked: AtomicBool::new(!opened.marked),
             journal: opened.log,
             state: Mutex::new(state),
             returned: Mutex::default(),
@@ -290,7 +293,9 @@ impl Desk {
     pub(crate) fn join(&self, name: &str) -> Result<MemberId> {
         self.check_write()?;
         self.prepare()?;
-        self.change(|ledger, now, events| ledger.join(now.at, name, events))
+        let member = self.change(|ledger, now, events| ledger.join(now.at, name, events))?;
+        self.mark()?;
+        Ok(member)
     }
 
     pub(crate) fn leave(&self, member: MemberId) -> Result<()> {

@@ -38,6 +38,8 @@ pub(super) struct Opened {
     pub(super) log: Log,
     pub(super) ledger: Ledger,
     pub(super) journal: Journal,
+    /// What is durable of it says that it is not closed.
+    pub(super) marked: bool,
 }
 
 /// What opening a journal goes by.
@@ -70,13 +72,14 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     for event in &events {
         ledger.apply(event);
     }
-    if unclean || cut {
+    let marked = unclean || cut;
+    if marked {
         // Before any append: a new entry must never inherit what was said of a lost one.
         journal.record(&log, &ledger, &[], time)?;
         journal.tidy_up(&log, time)?;
         log.flush_all()?;
     }
-    Ok(Opened { log, ledger, journal })
+    Ok(Opened { log, ledger, journal, marked })
 }
 
 fn replay(log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {

@@ -1,5 +1,6 @@
 //! Taking entries back at a desk: ack, nack, reject, release, extend.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::desk::{Desk, State};
@@ -86,6 +87,16 @@ impl Desk {
         let mut outcome = self.settle(member, &claims, verb)?;
         outcome.refused.extend(foreign);
         Ok(outcome)
+    }
+
+    /// Makes the journal's first record since the opening durable. From then on it is not a closed
+    /// one even if the power takes all behind that, so no later opening gives a lease number again.
+    pub(super) fn mark(&self) -> Result<()> {
+        if self.unmarked.load(Ordering::Acquire) {
+            self.journal.flush_all()?;
+            self.unmarked.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Waits until what was journaled is as durable as the stream promises.

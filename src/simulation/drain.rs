@@ -57,7 +57,8 @@ fn drain_one(group: &Group, mut owed: BTreeMap<EntryId, u16>, clock: &ManualCloc
     let worker = group.join("drain").map_err(told)?;
     for _ in 0..READS_MAX {
         let batch = worker.try_read(7).map_err(told)?;
-        for (id, attempt) in batch.peek() {
+        for (token, attempt) in batch.peek() {
+            let id = token.id();
             match owed.remove(&id) {
                 Some(before) if attempt == before + 1 => {}
                 Some(before) => return Err(format!("{id} is attempt {attempt} behind {before}")),

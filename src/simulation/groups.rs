@@ -7,12 +7,12 @@
 //! 3. `past` holds the states since the last time all was synced: a crash may bring any back.
 //! 4. An entry without a fate was never handed out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::world::Verdict;
 use crate::error::Result;
 use crate::group::Group;
-use crate::id::EntryId;
+use crate::id::{EntryId, Token};
 use crate::options::Exhausted;
 
 /// What an entry is to a group.
@@ -72,6 +72,8 @@ pub(super) struct Model {
     fates: BTreeMap<EntryId, Fate>,
     /// Acks that worked since the last time all was synced, in their order.
     acks: Vec<EntryId>,
+    /// Every token that was ever given: somebody may have kept it.
+    tokens: HashSet<Token>,
 }
 
 /// What a group shows of itself.
@@ -130,7 +132,15 @@ impl Rules {
 impl Model {
     pub(super) fn new(rules: Rules, start: Vec<u64>, epoch: u64) -> Self {
         let existence = Existence::Doubtful;
-        Self { rules, existence, epoch, start, fates: BTreeMap::new(), acks: Vec::new() }
+        Self {
+            rules,
+            existence,
+            epoch,
+            start,
+            fates: BTreeMap::new(),
+            acks: Vec::new(),
+            tokens: HashSet::new(),
+        }
     }
 
     fn now(&self, id: EntryId) -> &[State] {
@@ -187,7 +197,11 @@ impl Model {
     }
 
     /// The entry was handed out.
-    pub(super) fn delivered(&mut self, id: EntryId, attempt: u16) -> Verdict {
+    pub(super) fn delivered(&mut self, token: Token, attempt: u16) -> Verdict {
+        let id = token.id();
+        if !self.tokens.insert(token) {
+            return Err(format!("{token:?} was given twice"));
+        }
         let now = self.now(id);
         let fits = |state: &State| match state {
             State::New => attempt == 1,

@@ -92,13 +92,13 @@ impl Life<'_> {
             return Err("a deleted group hands out".to_owned());
         };
         model.settle_soon();
-        let ids = batch.peek();
-        for (id, attempt) in &ids {
-            model.delivered(*id, *attempt)?;
+        let lent = batch.peek();
+        for (token, attempt) in &lent {
+            model.delivered(*token, *attempt)?;
         }
         let taken = match self.world.random.below(3) {
-            0 => self.world.random.below(ids.len() + 1),
-            _ => ids.len(),
+            0 => self.world.random.below(lent.len() + 1),
+            _ => lent.len(),
         };
         let deliveries = batch.into_iter();
         for delivery in deliveries.take(taken) {
@@ -106,7 +106,9 @@ impl Life<'_> {
             self.held.push(Held { group, epoch, delivery });
         }
         let model = self.world.groups.get_mut(group).ok_or("it was there")?;
-        ids[taken..].iter().for_each(|(id, attempt)| model.dropped(*id, *attempt, false));
+        for (token, attempt) in &lent[taken..] {
+            model.dropped(token.id(), *attempt, false);
+        }
         while self.held.len() > HELD_MAX {
             self.forget();
         }
