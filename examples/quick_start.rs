@@ -5,8 +5,8 @@ use std::time::Duration;
 use millstream::{NewEntry, Start, Stream};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::temp_dir().join("millstream-quick-start");
-    let stream = Stream::open(&path)?; // makes it if it is not there, or recovers it
+    let dir = tempfile::tempdir()?; // any directory will do
+    let stream = Stream::open(dir.path().join("orders"))?; // makes it, or recovers what is there
     stream.append("order 1001")?;
     stream.append(NewEntry::new(r#"{"cents":990}"#).subject("order.created").key("customer-7"))?;
     stream.append_batch(["order 1002", "order 1003"])?; // survives a crash as a whole, or not at all
