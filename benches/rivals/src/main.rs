@@ -1,7 +1,7 @@
 //! Millstream beside other queues and stores that live in one process.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/rivals/Cargo.toml              # about two minutes
+//! cargo run --release --manifest-path benches/rivals/Cargo.toml              # a minute or two
 //! cargo run --release --manifest-path benches/rivals/Cargo.toml -- --quick   # some seconds
 //! ```
 //!

@@ -122,19 +122,19 @@ fn print(rivals: &[Rival]) {
                 .zip(own)
                 .map(|(first, own)| first / own)
                 .collect();
-            let rate = quantile(own, 0.5);
-            let ratio = quantile(&ratios, 0.5);
-            let (low, high) = (quantile(&ratios, 0.25), quantile(&ratios, 0.75));
+            let rate = quartile(own, 2);
+            let ratio = quartile(&ratios, 2);
+            let (low, high) = (quartile(&ratios, 1), quartile(&ratios, 3));
             let spread = format!("{low:.2} to {high:.2}");
             println!("{:<24} {name:<20} {rate:>11.0} {ratio:>16.2} {spread:>18}", peer.name);
         }
     }
 }
 
-/// The value below which that share of the values is.
-fn quantile(values: &[f64], share: f64) -> f64 {
+/// The value that has that many quarters of the values below it.
+fn quartile(values: &[f64], quarters: usize) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    let place = share * (values.len().saturating_sub(1)) as f64;
-    values.get(place.round() as usize).copied().unwrap_or(f64::NAN)
+    let place = values.len().saturating_sub(1) * quarters / 4;
+    values.get(place).copied().unwrap_or(f64::NAN)
 }

@@ -24,19 +24,21 @@ pub(crate) struct Peer {
 pub(crate) const PEERS: &[Peer] = &[
     Peer::new("millstream", open::<millstream::Mill>),
     Peer { survives_power_cut: false, ..Peer::new("yaque", open::<yaque::Files>) },
+    Peer::new("yaque, place not saved", open::<yaque::Unsaved>).for_comparison(),
     Peer::new("fjall", open::<fjall::Tree>),
     Peer::new("SQLite", open::<sqlite::Table>),
     Peer::new("redb", open::<redb::Table>),
-    Peer {
-        survives_kill: false,
-        survives_power_cut: false,
-        ..Peer::new("redb, Durability::None", open::<redb::Unpersisted>)
-    },
+    Peer::new("redb, Durability::None", open::<redb::Unpersisted>).for_comparison(),
 ];
 
 impl Peer {
     const fn new(name: &'static str, open: fn(&Path, Level) -> Outcome<Box<dyn Queue>>) -> Self {
         Self { name, open, survives_power_cut: true, survives_kill: true }
+    }
+
+    /// The same, for one that keeps neither promise.
+    const fn for_comparison(self) -> Self {
+        Self { survives_power_cut: false, survives_kill: false, ..self }
     }
 
     pub(crate) fn is_measured_at(&self, level: Level) -> bool {
