@@ -1,8 +1,8 @@
 //! Making, finding and deleting a stream's groups.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use super::desk::Desk;
 use super::handle::Handle;
@@ -14,10 +14,15 @@ use crate::limits::GROUPS_MAX;
 use crate::start::Start;
 
 /// What all handles of one open group share.
-#[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) handle: Arc<Handle>,
     pub(crate) desk: Arc<Desk>,
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.desk.name, self.handle)
+    }
 }
 
 /// What the options of a group ask for; what is unset keeps the stored value.

@@ -2,6 +2,7 @@
 //! a consumer goes, its post goes, and the member leaves. Deliveries point to it weakly, so they
 //! keep nothing open.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::groups::Seat;
@@ -11,11 +12,16 @@ use crate::id::Token;
 use crate::ledger::{Claim, MemberId};
 
 /// One live membership.
-#[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) seat: Arc<Seat>,
     pub(crate) member: MemberId,
     pub(crate) name: Box<str>,
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} in {:?}", self.name, self.seat)
+    }
 }
 
 impl Post {

@@ -215,3 +215,31 @@ fn nothing_is_lost_by_a_refused_call() {
     clock.advance(HOUR / 2);
     assert_eq!((group.lag().unwrap(), group.info().unwrap().acked), (0, 3));
 }
+
+#[test]
+fn handles_print_what_they_are_and_not_what_is_behind_them() {
+    let stream = Stream::options().in_memory().unwrap();
+    for n in 0..1000 {
+        stream.append(&format!("{n}")).unwrap();
+    }
+    let group = stream.group("billing").open(Start::Earliest).unwrap();
+    let worker = group.join("worker-1").unwrap();
+    let batch = worker.try_read(1000).unwrap();
+    let reader = stream.reader(Start::Earliest).unwrap();
+    let options = stream.group("billing");
+    let printed = [
+        format!("{stream:?}"),
+        format!("{group:?}"),
+        format!("{worker:?}"),
+        format!("{reader:?}"),
+        format!("{options:?}"),
+        format!("{batch:?}"),
+        format!("{:?}", batch.iter()),
+        format!("{:?}", batch.into_iter()),
+        format!("{:?}", reader.try_read(1000).unwrap().into_iter()),
+    ];
+    for text in printed {
+        let start: String = text.chars().take(80).collect();
+        assert!(text.len() < 500, "{start}");
+    }
+}
