@@ -1,8 +1,7 @@
 //! What a kill leaves of each peer: whether it belongs into the first table.
 //!
 //! A child adds entries, acks some, and aborts with others in hand: no destructor runs, no buffer is
-//! written. What was
-//! acked may not come again, and all the rest has to come.
+//! written. What was acked may not come again, and all the rest has to come.
 
 use std::path::Path;
 use std::process::Command;
