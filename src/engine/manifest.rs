@@ -10,11 +10,15 @@
 //! A change writes `manifest.new`, syncs it, renames it over `manifest` and syncs the directory: at
 //! any moment there is one whole manifest. This is the only module that knows bincode.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Corruption, Error, Result};
+use crate::ledger::Policy;
+use crate::limits;
 use crate::storage::{Access, Storage};
 
 /// The manifest's file name.
@@ -27,6 +31,14 @@ pub(crate) const VERSION: u32 = 1;
 const BODY_AT: usize = 24;
 /// A manifest is at most this long: a bound on what a damaged length can make us allocate.
 pub(crate) const BYTES_MAX: usize = 16 << 20;
+
+/// No stream reaches these; greater numbers of groups, and offsets, are made up, and could overflow.
+const NUMBER_MAX: u64 = 1 << 62;
+
+/// Whether a stored duration is one that options take.
+fn lasts(micros: u64) -> bool {
+    limits::lasting("duration", Duration::from_micros(micros)).is_ok()
+}
 
 /// The sum over all but itself and the magic, of bytes that have at least a head.
 fn sum(bytes: &[u8]) -> u32 {
@@ -147,14 +159,38 @@ impl Manifest {
         }
     }
 
-    /// What a sum cannot promise of a file that somebody made up.
+    /// What a sum cannot promise of a file that somebody made up: the bounds that options have.
     fn is_sound(&self) -> bool {
-        let partitions = self.partitions as usize;
-        let groups_agree = self
-            .groups
-            .iter()
-            .all(|group| group.starts.len() == partitions && group.number < self.next_group);
-        self.partitions > 0 && self.partitions <= crate::limits::PARTITIONS_MAX && groups_agree
+        let (segment_min, segment_max) = limits::SEGMENT_BYTES;
+        let entry_bytes_max = limits::ENTRY_BYTES_MAX.min(self.segment_bytes / 4);
+        let names: BTreeSet<&str> = self.groups.iter().map(|group| group.name.as_str()).collect();
+        let numbers: BTreeSet<u64> = self.groups.iter().map(|group| group.number).collect();
+        (1..=limits::PARTITIONS_MAX).contains(&self.partitions)
+            && (segment_min..=segment_max).contains(&self.segment_bytes)
+            && (1..=entry_bytes_max).contains(&self.entry_bytes_max)
+            && !matches!(self.durability, StoredDurability::Every(interval) if !lasts(interval))
+            && self.next_group < NUMBER_MAX
+            && self.groups.len() <= limits::GROUPS_MAX
+            && self.groups.iter().all(|group| self.is_sound_group(group))
+            && [names.len(), numbers.len()] == [self.groups.len(); 2]
+    }
+
+    fn is_sound_group(&self, group: &GroupRecord) -> bool {
+        let settings = &group.settings;
+        let waits = match settings.backoff {
+            StoredBackoff::Fixed(wait) => [wait, wait],
+            StoredBackoff::Exponential { first, max } => [first, max],
+        };
+        limits::named("group", &group.name).is_ok()
+            && group.number < self.next_group
+            && group.starts.len() == self.partitions as usize
+            && group.starts.iter().all(|start| *start < NUMBER_MAX)
+            && lasts(settings.lease)
+            && settings.session_timeout.is_none_or(lasts)
+            && (1..=Policy::DELIVERIES_MAX).contains(&settings.max_deliveries)
+            && waits.into_iter().all(|wait| wait == 0 || lasts(wait))
+            && settings.max_in_flight > 0
+            && settings.max_in_flight_per_consumer > 0
     }
 
     /// Reads the manifest; `None` if there is none.
@@ -259,10 +295,26 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 3] = [
+        let changes: [fn(&mut Manifest); 19] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
+            |manifest| manifest.segment_bytes = 4095,
+            |manifest| manifest.segment_bytes = u64::MAX,
+            |manifest| manifest.entry_bytes_max = 0,
+            |manifest| manifest.entry_bytes_max = 1025,
+            |manifest| manifest.durability = StoredDurability::Every(0),
             |manifest| manifest.next_group = 4,
+            |manifest| manifest.next_group = u64::MAX,
+            |manifest| manifest.groups.push(manifest.groups[0].clone()),
+            |manifest| manifest.groups[0].name = "a\nb".into(),
+            |manifest| manifest.groups[0].starts[1] = u64::MAX,
+            |manifest| manifest.groups[0].settings.lease = u64::MAX,
+            |manifest| manifest.groups[0].settings.session_timeout = Some(0),
+            |manifest| manifest.groups[0].settings.max_deliveries = 0,
+            |manifest| manifest.groups[0].settings.max_deliveries = 8001,
+            |manifest| manifest.groups[0].settings.backoff = StoredBackoff::Fixed(u64::MAX),
+            |manifest| manifest.groups[0].settings.max_in_flight = 0,
+            |manifest| manifest.groups[0].settings.max_in_flight_per_consumer = 0,
         ];
         for change in changes {
             let mut manifest = sample();
