@@ -94,13 +94,15 @@ impl Run {
         match header.kind {
             Kind::Opening | Kind::Snapshot => (header.count == 0).then_some(()),
             Kind::Plain => {
+                // Looked at first: one that claims more would stand for entries it does not have.
+                (header.count == 1).then_some(())?;
                 found(Slot {
                     offset: header.offset,
                     time: header.time,
                     payload: start..stop,
                     fields: stop..stop,
                 });
-                (header.count == 1).then_some(())
+                Some(())
             }
             Kind::Entries => {
                 let mut at = start;
@@ -121,6 +123,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::frame::{body_sum, padding};
 
     #[test]
     fn a_count_that_the_bytes_cannot_hold_asks_for_no_memory() {
@@ -128,5 +131,26 @@ mod tests {
         assert_eq!(run.entries_max(), 100);
         let run = Run { count: 3, ..run };
         assert_eq!(run.entries_max(), 3);
+    }
+
+    #[test]
+    fn a_plain_frame_that_claims_more_than_its_entry_gives_none() {
+        for (claimed, first) in [(2, 7), (2, 8), (u32::MAX, 7)] {
+            let body = b"one entry";
+            let header = Header {
+                sum: 0,
+                body_bytes: 9,
+                offset: 7,
+                floor: 0,
+                time: 0,
+                count: claimed,
+                kind: Kind::Plain,
+                more: false,
+            };
+            let bytes = [&header.encode(5, body_sum(body))[..], body, padding(9)].concat();
+            let run = Run { bytes, first, count: 1, salt: 5, ..Run::default() };
+            let refused = run.open(|slot| panic!("{slot:?} was given"));
+            assert_eq!(refused, Err(BadFrame { position: 0, offset: first }));
+        }
     }
 }
