@@ -63,6 +63,9 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     let (log, recovery) = Log::open(terms.settings(OwnerKind::Journal, origin.number))?;
     let now = now_of(time);
     let mut ledger = replay(&log, origin, now)?;
+    if ledger.partitions() != origin.starts.len() {
+        return Err(damaged(&log, Inconsistent("the journal is of other partitions")));
+    }
     let mut events = Vec::new();
     let unclean = recovery.unclean;
     ledger.reopen(now.at, origin.log_starts, origin.log_ends, unclean, &mut events);
@@ -201,4 +204,45 @@ pub(super) fn tidy_up(log: &Log, spare_bytes: u64, time: &Time) -> Result<()> {
     log.flush_all()?;
     log.keep_newest()?;
     log.prepare_spare(spare_bytes, time.wall_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::Made;
+    use crate::engine::manifest::Manifest;
+    use crate::latch::Latch;
+    use crate::start::Start;
+    use crate::storage::{Memory, Storage};
+
+    #[test]
+    fn a_journal_of_other_partitions_closes_its_group_and_not_the_stream() {
+        let storage = Arc::new(Memory::new());
+        let open = |made| {
+            let options = crate::Stream::options();
+            let options = if made == Made::New { options.partitions(2) } else { options };
+            options.on(Arc::clone(&storage) as Arc<dyn Storage>, made).unwrap()
+        };
+        let stream = open(Made::New);
+        stream.append_each(["a", "b"]).unwrap();
+        let group = stream.group("g").open(Start::Earliest).unwrap();
+        let batch = group.join("w").unwrap().try_read(2).unwrap();
+        assert!(batch.ack_all().unwrap().is_complete());
+        drop(batch);
+        drop(group);
+        stream.close().unwrap();
+
+        let mut manifest = Manifest::load(&*storage).unwrap().unwrap();
+        manifest.partitions = 3;
+        manifest.groups[0].starts.push(0);
+        let lock = storage.lock(false).unwrap();
+        manifest.save(&*storage, &Latch::default()).unwrap();
+        drop(lock);
+
+        let stream = open(Made::Before);
+        assert!(stream.group("g").open_existing().unwrap_err().is_corrupt());
+        stream.append("c").unwrap();
+        stream.group("other").open(Start::Earliest).unwrap().join("w").unwrap();
+    }
 }
