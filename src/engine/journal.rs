@@ -227,10 +227,10 @@ mod tests {
         let stream = open(Made::New);
         stream.append_each(["a", "b"]).unwrap();
         let group = stream.group("g").open(Start::Earliest).unwrap();
-        let batch = group.join("w").unwrap().try_read(2).unwrap();
+        let worker = group.join("w").unwrap();
+        let batch = worker.try_read(2).unwrap();
         assert!(batch.ack_all().unwrap().is_complete());
-        drop(batch);
-        drop(group);
+        drop((batch, worker, group));
         stream.close().unwrap();
 
         let mut manifest = Manifest::load(&*storage).unwrap().unwrap();
