@@ -7,6 +7,7 @@
 //! ```text
 //! cargo run --release --example work_queue
 //! cargo run --release --example work_queue -- --input FILE
+//! cat FILE | cargo run --release --example work_queue -- -
 //! ```
 #![expect(clippy::print_stdout, reason = "an example talks")]
 
@@ -36,6 +37,9 @@ struct Args {
     /// The lines to work on; `-` is the standard input. Without it, 200,000 order events.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// The same as `--input FILE`; `-` alone is the standard input.
+    #[arg(value_name = "FILE", conflicts_with = "input")]
+    file: Option<PathBuf>,
     /// An empty or new directory for the stream and the record, which are kept. Without it, a
     /// temporary one.
     #[arg(long)]
@@ -118,9 +122,11 @@ fn parent(args: &Args) -> Result<bool, Failure> {
 
 /// Reads the input, and leaves it where the child can read it too.
 fn take_input(args: &Args, root: &Path) -> Result<(Lines, Places), Failure> {
-    let lines = match &args.input {
+    let lines = match args.input.as_ref().or(args.file.as_ref()) {
         Some(path) if path != Path::new("-") => {
-            return Ok((Lines::of_file(path)?, Places::new(root, path.clone())));
+            let lines = Lines::of_file(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            return Ok((lines, Places::new(root, path.clone())));
         }
         Some(_) => Lines::of_stdin()?,
         None => Lines::of_orders(),
