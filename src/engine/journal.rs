@@ -210,39 +210,48 @@ pub(super) fn tidy_up(log: &Log, spare_bytes: u64, time: &Time) -> Result<()> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::engine::Made;
+    use crate::clock::{ManualClock, time_of};
     use crate::engine::manifest::Manifest;
+    use crate::engine::{GroupPlan, Handle, Made, Mill, Plan, Trial, open_group};
+    use crate::entry::NewEntry;
     use crate::latch::Latch;
     use crate::start::Start;
     use crate::storage::{Memory, Storage};
 
+    fn open(storage: &Memory, partitions: Option<u32>) -> Arc<Handle> {
+        let plan = Plan {
+            partitions,
+            segment_bytes: None,
+            entry_bytes_max: None,
+            durability: None,
+            time: time_of(&ManualClock::new()),
+            trial: Trial::default(),
+        };
+        let mill = Mill::open(Arc::new(storage.clone()), Made::IfMissing, plan).unwrap();
+        Arc::new(Handle { mill })
+    }
+
     #[test]
     fn a_journal_of_other_partitions_closes_its_group_and_not_the_stream() {
-        let storage = Arc::new(Memory::new());
-        let open = |made| {
-            let options = crate::Stream::options();
-            let options = if made == Made::New { options.partitions(2) } else { options };
-            options.on(Arc::clone(&storage) as Arc<dyn Storage>, made).unwrap()
+        let storage = Memory::new();
+        let handle = open(&storage, Some(2));
+        let group = |handle: &Arc<Handle>, name: &str| {
+            let plan = GroupPlan::default();
+            open_group(handle, name, Made::IfMissing, &plan, Some(&Start::Earliest))
         };
-        let stream = open(Made::New);
-        stream.append_each(["a", "b"]).unwrap();
-        let group = stream.group("g").open(Start::Earliest).unwrap();
-        let worker = group.join("w").unwrap();
-        let batch = worker.try_read(2).unwrap();
-        assert!(batch.ack_all().unwrap().is_complete());
-        drop((batch, worker, group));
-        stream.close().unwrap();
+        group(&handle, "g").unwrap().desk.join("w").unwrap();
+        handle.mill.close().unwrap();
 
-        let mut manifest = Manifest::load(&*storage).unwrap().unwrap();
+        let mut manifest = Manifest::load(&storage).unwrap().unwrap();
         manifest.partitions = 3;
         manifest.groups[0].starts.push(0);
         let lock = storage.lock(false).unwrap();
-        manifest.save(&*storage, &Latch::default()).unwrap();
+        manifest.save(&storage, &Latch::default()).unwrap();
         drop(lock);
 
-        let stream = open(Made::Before);
-        assert!(stream.group("g").open_existing().unwrap_err().is_corrupt());
-        stream.append("c").unwrap();
-        stream.group("other").open(Start::Earliest).unwrap().join("w").unwrap();
+        let handle = open(&storage, None);
+        assert!(group(&handle, "g").unwrap_err().is_corrupt());
+        handle.mill.append(&NewEntry::new("c")).unwrap();
+        group(&handle, "other").unwrap().desk.join("w").unwrap();
     }
 }
