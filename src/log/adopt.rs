@@ -43,7 +43,7 @@ impl Log {
             let chained = segments.last().is_none_or(|before: &Arc<Segment>| {
                 before.salt == opening.previous_salt && before.base <= base
             });
-            if !chained || stop > here.region.len() {
+            if !chained || !(FRAMES_AT..=here.region.len()).contains(&stop) {
                 return Err(self.wrong(here.head.sequence, stop, "the segments do not follow"));
             }
             let region = is_last.then(|| Arc::clone(&here.region));

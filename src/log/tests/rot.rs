@@ -266,3 +266,25 @@ fn forged_numbers_give_a_typed_error_or_nonsense_but_no_panic() {
         }
     }
 }
+
+#[test]
+fn a_segment_that_is_said_to_end_in_its_header_or_behind_its_file_is_refused() {
+    let start = Floor { offset: 0, position: 128 };
+    let one = Forged { sequence: 1, base: 0, floor: start, footer: None, frames: Vec::new() };
+    // The second is synced, so that nobody walks the first one to its end.
+    let synced = Floor { offset: 0, position: u32::try_from(HEADER_BYTES + 64).unwrap() };
+    for previous_end in [0, 120, 127, 1 << 20, u64::MAX] {
+        let head =
+            Head { owner: OWNER, sequence: 2, salt: 4, capacity: u64::MAX, created: u64::MAX };
+        let opening = Opening { previous_end, previous_salt: 3, time_max: 0 }.encode();
+        let (header, body) = frame_of(Kind::Opening, 0, 0, &opening);
+        let mut two = head.encode(synced).to_vec();
+        two.extend(header.encode(4, frame::body_sum(&body)));
+        two.extend(body);
+        let disk = new_disk(1);
+        disk.put(&format!("log/{}", file_name(1)), one.bytes());
+        disk.put(&format!("log/{}", file_name(2)), two);
+        let refused = Setup::new(OwnerKind::Partition, Staging::Off, 9).open(&disk);
+        assert!(refused.is_err_and(|error| error.is_corrupt()), "{previous_end}");
+    }
+}
