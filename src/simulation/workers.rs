@@ -253,16 +253,22 @@ impl Life<'_> {
     pub(super) fn redrive(&mut self) -> Verdict {
         for (name, group) in self.groups.clone() {
             let max = 1 + self.world.random.below(4);
-            let parked = group.parked(max);
-            let done = parked.and_then(|parked| group.redrive(max).map(|count| (parked, count)));
-            let (parked, count) = match done {
-                Ok(done) => done,
-                Err(error) => return self.world.forgive("redrive", &error),
+            let parked = match group.parked(max) {
+                Ok(parked) => parked,
+                Err(error) => return self.world.forgive("parked", &error),
             };
-            if parked.len() as u64 != count {
-                return Err(format!("{count} of {} were redriven", parked.len()));
-            }
+            let redriven = group.redrive(max);
             let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+            if let Err(error) = redriven {
+                // The power may have gone after it was written, while the journal was tidied up.
+                for id in parked {
+                    model.perhaps(id, State::Back(0));
+                }
+                return self.world.forgive("redrive", &error);
+            }
+            if redriven.is_ok_and(|count| parked.len() as u64 != count) {
+                return Err(format!("not all of {} were redriven", parked.len()));
+            }
             for id in parked {
                 if !model.may_be_parked(id) {
                     return Err(format!("{id} was parked"));
