@@ -163,7 +163,9 @@
 //!
 //! Tests are named after the facts they show. The ledger of who holds what is run against a naive model. The log
 //! runs on a simulated disk that loses, at a power cut, any of what was not synced, and on one
-//! where the n-th call fails, for all n. Every byte of small logs is flipped, and every length cut.
+//! where the n-th call fails, for all n. So does the whole stream: hundreds of thousands of cuts, cuts
+//! within recovery included, are held against an oracle. Real processes are killed. Every byte of
+//! small streams is flipped, and every length cut; fuzz targets forge the sums as well.
 //! A directory of each released version is opened by the tests. Time is a [`ManualClock`], which
 //! is there for your tests too; no test sleeps.
 //!
