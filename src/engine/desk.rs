@@ -228,7 +228,7 @@ impl Desk {
         let fresh = |(log, partition): (&Log, u32)| {
             state.ledger.cursor(partition).is_some_and(|cursor| cursor < log.visible())
         };
-        state.ledger.counts(now.at).due > 0 || self.ground.logs.iter().zip(0..).any(fresh)
+        state.ledger.has_due(now.at) || self.ground.logs.iter().zip(0..).any(fresh)
     }
 
     /// Gives the lock back and does what must not be done under it.

@@ -218,6 +218,11 @@ impl Ledger {
         self.parked.range(first..).map(|(id, parked)| (*id, parked.attempts))
     }
 
+    /// Whether anything waits to be handed out again now.
+    pub(crate) fn has_due(&self, now: Moment) -> bool {
+        self.entries.index.due.ready(now).next().is_some()
+    }
+
     /// When something next becomes due after `now`: a lease or a session ends, or an entry has
     /// waited long enough. [`NEVER`] if nothing will.
     pub(crate) fn next_moment(&mut self, now: Moment) -> Moment {
