@@ -1,8 +1,8 @@
 //! Making, finding and deleting a stream's groups.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use super::desk::Desk;
 use super::handle::Handle;
@@ -104,20 +104,14 @@ pub(crate) fn open_group(
     Ok(fresh)
 }
 
-/// The error of a group whose journal could not be opened, once more.
+/// The error of a group that could not be opened, once more; `open_desks` lets no others through.
 fn broken(error: &Arc<Error>) -> Error {
     match &**error {
         Error::Corrupt(corruption) => Error::Corrupt(corruption.clone()),
-        Error::Poisoned { cause } => Error::Poisoned { cause: Arc::clone(cause) },
-        Error::DiskFull { path, bytes } => Error::DiskFull { path: path.clone(), bytes: *bytes },
         Error::NewerFormat { path, found, supported } => {
             Error::NewerFormat { path: path.clone(), found: *found, supported: *supported }
         }
-        other => Error::Io {
-            doing: "open the group in",
-            path: std::path::PathBuf::new().into(),
-            source: io::Error::other(other.to_string()),
-        },
+        _ => Error::ReadOnly,
     }
 }
 

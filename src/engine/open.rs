@@ -1,6 +1,5 @@
 //! Opening a stream: the lock, the manifest, the partitions, the groups.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::journal::{self, Origin};
 use super::manifest::{self, GroupRecord, GroupSettings, Manifest, StoredDurability};
-use super::mill::{Mill, batch_bytes_max};
+use super::mill::{Desks, Mill, batch_bytes_max};
 use crate::clock::Time;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
@@ -153,13 +152,7 @@ impl Mill {
         };
         let (logs, recovery) = open_logs(&terms, manifest.partitions)?;
         let ground = Arc::new(Ground::new(&terms, plan.time, logs));
-        let desks = manifest.groups.iter().map(|record| {
-            let desk = ground.check_mode().and_then(|()| open_desk(&terms, &ground, record));
-            let desk = desk.map_err(Arc::new);
-            (record.name.clone(), desk)
-        });
-        let desks: BTreeMap<_, _> = desks.collect();
-        ground.latch.check()?;
+        let desks = open_desks(&terms, &ground, &manifest.groups)?;
         Ok(Arc::new(Self {
             desks: RwLock::new(desks),
             recovery,
@@ -293,6 +286,24 @@ fn open_logs(terms: &Terms, partitions: u32) -> Result<(Vec<Log>, Recovery)> {
         logs.push(log);
     }
     Ok((logs, recovery))
+}
+
+/// Opens all groups. A damaged one is closed, and not the stream. Any other failure fails the
+/// opening: a group whose journal could not be cut to what the logs still have would take new
+/// entries for the lost ones that it has seen.
+fn open_desks(terms: &Terms, ground: &Arc<Ground>, records: &[GroupRecord]) -> Result<Desks> {
+    let mut desks = Desks::new();
+    for record in records {
+        let desk = ground.check_mode().and_then(|()| open_desk(terms, ground, record));
+        let desk = match desk {
+            Err(error @ (Error::Corrupt(_) | Error::NewerFormat { .. } | Error::ReadOnly)) => {
+                Err(Arc::new(error))
+            }
+            other => Ok(other?),
+        };
+        desks.insert(record.name.clone(), desk);
+    }
+    Ok(desks)
 }
 
 /// Opens one group.

@@ -2,16 +2,19 @@
 //!
 //! `MILLSTREAM_CUTS` says how many cuts the test makes.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::drain::drain;
 use super::script::Life;
 use super::world::{Judged, Verdict, World};
 use crate::engine::Trial;
+use crate::error::Result;
 use crate::options::StreamOptions;
 use crate::start::Start;
 use crate::storage::Storage;
-use crate::storage::simulated::Simulated;
+use crate::storage::simulated::{FailMode, Simulated};
+use crate::stream::Stream;
 
 const LIVES_MAX: usize = 8;
 const STEPS_MAX: usize = 80;
@@ -94,25 +97,39 @@ fn nothing_that_was_promised_is_lost_by_a_power_cut() {
     }
 }
 
-/// What an opening that was cut left behind must not make a later one forget that the log was
-/// shorter than the journal.
-#[test]
-fn new_entries_inherit_nothing_even_if_recovery_is_cut() {
-    let open = |disk: &Simulated| {
-        let trial = Trial { salts: Some(disk.effects()), ..Trial::default() };
-        StreamOptions::default().on_trial(Arc::new(disk.clone()), trial)
-    };
+fn open(disk: &Simulated) -> Result<Stream> {
+    let trial = Trial { salts: Some(disk.effects()), ..Trial::default() };
+    StreamOptions::default().on_trial(Arc::new(disk.clone()), trial)
+}
+
+/// Three entries were acked; then the machine stopped, and of the two files only the journal's had
+/// reached the disk.
+fn acked_and_lost() -> Simulated {
     let disk = Simulated::new(1);
     let stream = open(&disk).unwrap();
     stream.append_batch(["a", "b", "c"]).unwrap();
     let worker = stream.group("g").open(Start::Earliest).unwrap().join("w").unwrap();
     assert!(worker.try_read(3).unwrap().ack_all().unwrap().is_complete());
-    // The machine stops, and of the two files only the journal's reached the disk.
     let lost = disk.crash_process();
     for name in lost.list("p0").unwrap() {
         lost.remove(&format!("p0/{name}")).unwrap();
     }
     lost.sync_dir("p0").unwrap();
+    lost
+}
+
+/// How many of three new entries the group has still to get, after another opening.
+fn lag_of_new_entries(disk: &Simulated, stream: Stream) -> u64 {
+    stream.append_batch(["d", "e", "f"]).unwrap();
+    stream.close().unwrap();
+    open(disk).unwrap().group("g").open_existing().unwrap().lag().unwrap()
+}
+
+/// What an opening that was cut left behind must not make a later one forget that the log was
+/// shorter than the journal.
+#[test]
+fn new_entries_inherit_nothing_even_if_recovery_is_cut() {
+    let lost = acked_and_lost();
     for effect in 1..60 {
         let disk = lost.crash_process();
         disk.cut_at(effect);
@@ -120,10 +137,22 @@ fn new_entries_inherit_nothing_even_if_recovery_is_cut() {
         disk.cut();
         let disk = disk.reboot(effect);
         let stream = open(&disk).unwrap();
-        stream.append_batch(["d", "e", "f"]).unwrap();
-        stream.close().unwrap();
-        let group = open(&disk).unwrap().group("g").open_existing();
-        let lag = group.map(|group| group.lag().unwrap());
-        assert_eq!(lag.unwrap(), 3, "cut at effect {effect}");
+        assert_eq!(lag_of_new_entries(&disk, stream), 3, "cut at effect {effect}");
+    }
+}
+
+/// A stream whose group could not be put right must not take entries that the group believes it has.
+#[test]
+fn new_entries_inherit_nothing_even_if_a_call_of_recovery_fails() {
+    let lost = acked_and_lost();
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for call in 1..60 {
+            let disk = lost.crash_process();
+            disk.fail_call(disk.calls() + call, FailMode::Once, kind);
+            let opened = open(&disk);
+            disk.heal();
+            let stream = opened.or_else(|_| open(&disk)).unwrap();
+            assert_eq!(lag_of_new_entries(&disk, stream), 3, "{kind:?} at call {call}");
+        }
     }
 }
