@@ -19,7 +19,7 @@ use crate::entries::{Entry, View};
 use crate::error::Error;
 use crate::error::{Lost, Result};
 use crate::id::Token;
-use crate::ledger::Claim;
+use crate::ledger::{AckMode, Claim};
 
 /// What a consumer's read returns. By value it yields [`Delivery`], by reference [`Held`], which
 /// costs nothing; either way, looking at an entry takes it.
@@ -95,7 +95,8 @@ impl Batch {
     /// was settled, and the batch can be settled later.
     pub fn ack_all(&self) -> Result<Settlement> {
         let claims = self.parcel.claims(self.resolved.get()..self.len());
-        if claims.is_empty() {
+        if claims.is_empty() || self.parcel.mode() == AckMode::OnRead {
+            self.resolved.set(self.len());
             return Ok(Settlement::default());
         }
         let outcome = match self.parcel.post() {
@@ -113,9 +114,15 @@ fn left(claims: &[Claim]) -> Outcome {
     Outcome { refused: ids.map(|id| (id, Lost::Left)).collect() }
 }
 
-/// Hands back the entries of `range`, as nacked or released, by whether they were looked at.
+/// Hands back the entries of `range`, as nacked or released, by whether they were looked at. In ack
+/// modes other than explicit ones they are left to their mode, unless the thread panics.
 pub(crate) fn hand_back(parcel: &Parcel, range: Range<usize>) {
-    if range.is_empty() {
+    let left_to_mode = match parcel.mode() {
+        AckMode::Explicit => false,
+        AckMode::OnNextRead | AckMode::Interval(_) => !std::thread::panicking(),
+        AckMode::OnRead => true,
+    };
+    if range.is_empty() || left_to_mode {
         return;
     }
     if let Some(post) = parcel.post() {

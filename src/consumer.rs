@@ -8,7 +8,8 @@ use crate::clock::Moment;
 use crate::delivery::Settlement;
 use crate::engine::{Answer, Post, Verb, Want};
 use crate::error::Result;
-use crate::id::Token;
+use crate::events::Event;
+use crate::id::{EntryId, Token};
 use crate::ledger::Again;
 use crate::limits::lasting;
 use crate::reader::at_least_one;
@@ -70,6 +71,7 @@ impl Consumer {
     pub fn try_read(&self, max: u32) -> Result<Batch> {
         at_least_one(max)?;
         self.post.seat.handle.mill.flush_if_due()?;
+        let _reading = self.post.begin_read()?;
         let answer = self.post.seat.desk.lend(&self.post, Want { max, lease: None })?;
         Ok(batch(answer))
     }
@@ -99,6 +101,7 @@ impl Consumer {
         at_least_one(max)?;
         let mill = &self.post.seat.handle.mill;
         mill.flush_if_due()?;
+        let _reading = self.post.begin_read()?;
         let want = Want { max, lease };
         let tend = || mill.flush_if_due();
         let answer = self.post.seat.desk.lend_until(&self.post, want, until, tend)?;
@@ -151,6 +154,78 @@ impl Consumer {
         let outcome = self.post.seat.desk.settle_tokens(member, tokens.into_iter(), verb)?;
         self.post.seat.handle.mill.flush_if_due()?;
         Ok(Settlement::new(outcome))
+    }
+
+    /// The partitions that the consumer reads, in order: its own, or all of them under
+    /// [`Shared`](crate::assign::Shared).
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`](crate::Error::NotAMember), [`Error::GroupDeleted`](crate::Error::GroupDeleted),
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn assignment(&self) -> Result<Vec<u32>> {
+        let (partitions, generation) = self.post.seat.desk.assignment_of(self.post.member)?;
+        self.post.learn(generation);
+        Ok(partitions)
+    }
+
+    /// The group's generation: a number that grows at every change of the assignment.
+    ///
+    /// # Errors
+    /// Those of [`assignment`](Self::assignment).
+    pub fn generation(&self) -> Result<u64> {
+        let (_, generation) = self.post.seat.desk.assignment_of(self.post.member)?;
+        self.post.learn(generation);
+        Ok(generation)
+    }
+
+    /// What happened to this consumer since the last call: partitions that it was given
+    /// ([`Event::Assigned`](crate::Event::Assigned)), that it has to let go of
+    /// ([`Revoked`](crate::Event::Revoked)) or lost ([`Lost`](crate::Event::Lost)), and its end.
+    ///
+    /// A blocked read returns early, with an empty batch, once for what is new here. At most 256
+    /// events wait; if there are more, the newest are left out. [`assignment`](Self::assignment)
+    /// tells what holds now. (Kafka's rebalance listener tells the same, as callbacks.)
+    pub fn events(&self) -> Vec<Event> {
+        let events = self.post.notices.drain();
+        for event in &events {
+            if let Event::Assigned { generation, .. } = event {
+                self.post.learn(*generation);
+            }
+        }
+        events
+    }
+
+    /// How many of this consumer's events were left out, because nobody took them.
+    pub fn missed_events(&self) -> u64 {
+        self.post.notices.missed()
+    }
+
+    /// Settles everything of one partition up to `id`, `id` included, that no other consumer holds:
+    /// what was handed out, what waits to be handed out again, and what was never handed out. Says
+    /// how many entries that are. (Kafka's commit of an offset.)
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`](crate::Error::NotAssigned) if the partition is another consumer's,
+    /// [`Error::Fenced`](crate::Error::Fenced) if it was taken and given back since this consumer
+    /// last looked, [`Error::StartBeyondEnd`](crate::Error::StartBeyondEnd) if there is no such
+    /// entry yet, [`Error::NoSuchPartition`](crate::Error::NoSuchPartition),
+    /// [`Error::NotAMember`](crate::Error::NotAMember), and those of [`ack`](Self::ack).
+    pub fn ack_through(&self, id: EntryId) -> Result<u64> {
+        let Post { seat, member, .. } = &*self.post;
+        let settled = seat.desk.settle_through(*member, self.post.seen(), id)?;
+        seat.handle.mill.flush_if_due()?;
+        Ok(settled)
+    }
+
+    /// Settles everything that this consumer holds now, whichever read it is from. Says how many
+    /// entries that are.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`](crate::Error::NotAMember), and those of [`ack`](Self::ack).
+    pub fn ack_all(&self) -> Result<u64> {
+        let settled = self.post.seat.desk.settle_held(self.post.member)?;
+        self.post.seat.handle.mill.flush_if_due()?;
+        Ok(settled)
     }
 
     /// Leaves the group, for all clones. What the consumer held goes back at once: what it looked

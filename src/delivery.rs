@@ -9,7 +9,7 @@ use crate::engine::{Outcome, Verb};
 use crate::entries::Entry;
 use crate::error::{Error, Lost, Result};
 use crate::id::{EntryId, Token};
-use crate::ledger::Again;
+use crate::ledger::{AckMode, Again};
 use crate::limits::lasting;
 
 /// One entry leased to one consumer. Derefs to [`Entry`].
@@ -125,6 +125,12 @@ impl Delivery {
 
     fn settle(&self, verb: Verb) -> Result<()> {
         let token = self.token();
+        if self.entry.parcel.mode() == AckMode::OnRead {
+            // It was settled when it was handed out.
+            let id = token.id;
+            let acked = matches!(verb, Verb::Ack);
+            return if acked { Ok(()) } else { Err(Error::LeaseLost { id, why: Lost::Settled }) };
+        }
         let Some(post) = self.entry.parcel.post() else {
             return Err(Error::LeaseLost { id: token.id, why: Lost::Left });
         };

@@ -192,11 +192,58 @@ pub enum Error {
         /// How it went.
         why: Gone,
     },
+    /// The partition is not this consumer's. `Consumer::assignment` says which are.
+    #[error("partition {partition} is not assigned to the consumer in generation {generation}")]
+    NotAssigned {
+        /// The partition that was named.
+        partition: u32,
+        /// The group's generation.
+        generation: u64,
+    },
+    /// The partition was taken from the consumer and given back since it last looked, so what it
+    /// knows of it is out of date. Look at `Consumer::assignment`, and decide again.
+    #[error("the assignment changed: generation {generation}, the consumer knew {seen}")]
+    Fenced {
+        /// The generation that the consumer knew of.
+        seen: u64,
+        /// The group's generation.
+        generation: u64,
+    },
+    /// Another read of this consumer is going on. In the ack modes in which a read settles what
+    /// earlier ones handed out, there can be only one at a time.
+    #[error("another read of the consumer is going on, and its ack mode allows one at a time")]
+    AlreadyReading,
+    /// Retention took entries that the group was still to read, and its `on_trimmed` says that
+    /// this is an error. `Group::reset` says where it goes on.
+    #[error("the group was to go on at {next}, but its partition now starts at {start}")]
+    PositionTrimmed {
+        /// What it would have read next.
+        next: EntryId,
+        /// The first offset that is left.
+        start: u64,
+    },
+    /// The group was opened without the strategy that it is used with. Pass it to
+    /// `GroupOptions::strategy`.
+    #[error("the group uses the strategy {strategy:?}, which has to be passed when it is opened")]
+    StrategyMissing {
+        /// What the strategy calls itself.
+        strategy: Box<str>,
+    },
     /// A live member has that name already.
     #[error("a member named {name:?} is in the group")]
     MemberExists {
         /// The name.
         name: Box<str>,
+    },
+    /// A strategy panicked, or answered with what cannot be. The group was left as it was: nobody
+    /// gained or lost a partition, and the call that asked changed nothing. Correct the strategy, or
+    /// open the group with another one.
+    #[error("strategy {strategy:?} failed: {reason}; the group was left as it was")]
+    StrategyFailed {
+        /// Its name; `?` if asking for the name failed.
+        strategy: Box<str>,
+        /// What it did, with the words of the panic if it had any.
+        reason: Box<str>,
     },
     /// The lease is no longer the caller's. The entry is in other hands, or done.
     #[error("the lease on {id} is lost: {why}")]

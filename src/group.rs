@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Moment, wall_time};
+use crate::clock::Moment;
 use crate::consumer::Consumer;
 use crate::delivery::Settlement;
 use crate::engine::{Post, Seat, Verb, delete_group};
 use crate::error::{Error, Result};
+use crate::events::{Cause, Events};
 use crate::id::{EntryId, Token};
-use crate::info::{GroupInfo, GroupPartition, Member, Pending};
+use crate::info::{GroupInfo, Pending};
 use crate::ledger::{Again, Standing};
 use crate::limits::{lasting, named};
+use crate::start::Start;
 use crate::stream::Stream;
 
 /// A durable, named reader of a stream, shared by its consumers: each entry goes to one of them,
@@ -44,9 +46,52 @@ impl Group {
     /// [`Error::Poisoned`], [`Error::DiskFull`].
     pub fn join(&self, name: &str) -> Result<Consumer> {
         named("consumer", name)?;
-        let member = self.seat.desk.join(name)?;
-        let seat = Arc::clone(&self.seat);
-        Ok(Consumer::new(Arc::new(Post { seat, member, name: name.into() })))
+        let joined = self.seat.desk.join(name)?;
+        Ok(Consumer::new(Arc::new(Post::new(Arc::clone(&self.seat), name, joined))))
+    }
+
+    /// Asks the group's strategy again who is to own which partition, for a strategy whose answer
+    /// depends on more than members and partitions, or that failed before.
+    ///
+    /// # Errors
+    /// [`Error::StrategyFailed`], and those of [`ack`](Self::ack).
+    pub fn rebalance(&self) -> Result<()> {
+        self.seat.desk.rebalance(Cause::Asked)
+    }
+
+    /// What happens in the group from now on, in a receiver of its own.
+    ///
+    /// # Errors
+    /// [`Error::GroupDeleted`], [`Error::Closed`].
+    pub fn events(&self) -> Result<Events> {
+        self.seat.desk.check()?;
+        Ok(self.seat.desk.board.subscribe())
+    }
+
+    /// Goes on elsewhere in all partitions, back or forth. What was handed out and not settled is
+    /// forgotten, with its attempts, and all tokens are void; what lies before the new position and
+    /// was not settled is given up, and counted as skipped. Entries that are parked before the new
+    /// position stay parked. When this returns, it is durable.
+    ///
+    /// # Errors
+    /// [`Error::StartBeyondEnd`], [`Error::NoSuchPartition`], and those of [`ack`](Self::ack).
+    #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
+    pub fn reset(&self, start: Start) -> Result<()> {
+        let starts = self.seat.desk.ground.resolve(&start)?;
+        let ids = (0..).zip(starts).map(|(partition, offset)| EntryId::new(partition, offset));
+        self.seat.desk.reset(&ids.collect::<Vec<_>>())
+    }
+
+    /// The same for one partition; the others stay where they are.
+    ///
+    /// # Errors
+    /// Those of [`reset`](Self::reset).
+    #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
+    pub fn reset_partition(&self, partition: u32, start: Start) -> Result<()> {
+        let ground = &self.seat.desk.ground;
+        ground.log(partition)?;
+        let offset = ground.resolve(&start)?[partition as usize];
+        self.seat.desk.reset(&[EntryId::new(partition, offset)])
     }
 
     /// Settles what these tokens hold. One bad token never costs the good ones: those that are
@@ -103,11 +148,7 @@ impl Group {
     /// [`Error::StartBeyondEnd`] if new entries before `first` would be jumped over, or the
     /// partition does not reach to `end`; [`Error::NoSuchPartition`]; those of [`ack`](Self::ack).
     pub fn skip(&self, partition: u32, offsets: std::ops::Range<u64>) -> Result<u64> {
-        let logs = &self.seat.desk.ground.logs;
-        let Some(log) = logs.get(partition as usize) else {
-            let partitions = self.stream().partitions();
-            return Err(Error::NoSuchPartition { partition, partitions });
-        };
+        let log = self.seat.desk.ground.log(partition)?;
         if offsets.end > log.visible() {
             let start = EntryId::new(partition, offsets.end);
             return Err(Error::StartBeyondEnd { start, end: log.visible() });
@@ -149,8 +190,11 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn lag(&self) -> Result<u64> {
-        let ground = &self.seat.desk.ground;
-        self.seat.desk.look(|ledger, _| ledger.lag(&ground.ends()))
+        let logs = &self.seat.desk.ground.logs;
+        self.seat.desk.look(|ledger, _| {
+            let lags = (0..).zip(logs.iter());
+            lags.map(|(p, log)| ledger.lag(p, log.start(), log.visible())).sum()
+        })
     }
 
     /// For each partition, the offset below which everything is settled or set aside.
@@ -194,37 +238,7 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn info(&self) -> Result<GroupInfo> {
-        let desk = &self.seat.desk;
-        desk.look(|ledger, now| {
-            let ends = desk.ground.ends();
-            let counts = ledger.counts(now.at);
-            let partitions = (0..).zip(&ends).map(|(partition, end)| {
-                let cursor = ledger.cursor(partition).unwrap_or(*end);
-                GroupPartition {
-                    floor: ledger.floor(partition).unwrap_or(cursor),
-                    next: cursor,
-                    end: *end,
-                }
-            });
-            let members =
-                ledger.members().map(|(_, name, leased)| Member { name: name.to_owned(), leased });
-            GroupInfo {
-                name: desk.name.to_string(),
-                created: wall_time(desk.created),
-                lag: ledger.lag(&ends),
-                leased: counts.leased,
-                delayed: counts.delayed,
-                due: counts.due,
-                parked: counts.parked,
-                acked: counts.acked,
-                discarded: counts.discarded,
-                skipped: counts.lost,
-                redelivered: counts.redelivered,
-                blocked_reads: desk.waiters.len(),
-                partitions: partitions.collect(),
-                members: members.collect(),
-            }
-        })
+        self.seat.desk.info()
     }
 
     /// Ends a consumer's membership from outside; what it held goes back at once.

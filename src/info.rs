@@ -47,6 +47,19 @@ pub struct GroupInfo {
     pub name: String,
     /// When it was made, by the wall clock.
     pub created: SystemTime,
+    /// Whether it has members, and whether they have their partitions.
+    pub state: GroupState,
+    /// What its strategy calls itself.
+    pub strategy: String,
+    /// Why the strategy gave no good answer the last time it was asked, if it did not. The group
+    /// goes on as it was.
+    pub strategy_failure: Option<String>,
+    /// Grows whenever the assignment changes.
+    pub generation: u64,
+    /// Rebalances since the group was made.
+    pub rebalances: u64,
+    /// How long these took in all.
+    pub rebalancing: Duration,
     /// Entries that are neither settled nor set aside.
     pub lag: u64,
     /// Of these, those in somebody's hands.
@@ -63,6 +76,8 @@ pub struct GroupInfo {
     pub discarded: u64,
     /// Entries skipped as lost since the group was made.
     pub skipped: u64,
+    /// Entries that retention took before the group had settled them, since the group was made.
+    pub trimmed: u64,
     /// Hand-outs that were not an entry's first, since the group was made.
     pub redelivered: u64,
     /// Reads that are blocked now.
@@ -73,8 +88,20 @@ pub struct GroupInfo {
     pub members: Vec<Member>,
 }
 
+/// Whether a group has members, and whether they have their partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub enum GroupState {
+    /// It has no members.
+    Empty,
+    /// Every partition is with the member that it is meant for, or with all of them.
+    Stable,
+    /// Partitions are on their way from one member to another.
+    Rebalancing,
+}
+
 /// Where a group stands in a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GroupPartition {
     /// Everything below is settled or set aside.
@@ -83,6 +110,10 @@ pub struct GroupPartition {
     pub next: u64,
     /// The offset that the next entry gets.
     pub end: u64,
+    /// Entries that are neither settled nor set aside.
+    pub lag: u64,
+    /// Who alone reads it; `None` if that is nobody, or everybody.
+    pub owner: Option<String>,
 }
 
 /// A member of a group.
@@ -91,6 +122,10 @@ pub struct GroupPartition {
 pub struct Member {
     /// The consumer's name.
     pub name: String,
+    /// The partitions that it reads, in order: all, where everybody reads everything.
+    pub partitions: Vec<u32>,
+    /// When it last gave a sign of life, by the wall clock.
+    pub last_seen: SystemTime,
     /// How many entries it holds.
     pub leased: u64,
 }

@@ -116,6 +116,7 @@
 //! | [`on_exhausted`](GroupOptions::on_exhausted) | [`Park`](Exhausted::Park) | |
 //! | [`max_in_flight`](GroupOptions::max_in_flight) | 100,000 | leased or waiting: 2<sup>30</sup> |
 //! | [`max_in_flight_per_consumer`](GroupOptions::max_in_flight_per_consumer) | none | |
+//! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
 //! | buffers kept for reads | | 16 of at most 1 MiB |
 //! | sealed segments that stay mapped | | 8 of each partition |
 //!
@@ -183,6 +184,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod assign;
 mod batch;
 mod blocked;
 mod clock;
@@ -193,6 +195,7 @@ mod engine;
 mod entries;
 mod entry;
 mod error;
+mod events;
 mod group;
 mod hash;
 mod id;
@@ -202,6 +205,7 @@ mod ledger;
 mod limits;
 mod log;
 mod options;
+mod policy;
 mod reader;
 mod recovery;
 #[cfg(test)]
@@ -222,10 +226,12 @@ pub use durability::Durability;
 pub use entries::{Entries, EntriesIter, Entry, View, ViewIter};
 pub use entry::NewEntry;
 pub use error::{Corruption, Error, Gone, Lost, Result};
+pub use events::{Cause, Event, Events, Fate};
 pub use group::Group;
 pub use id::{EntryId, Ids, Token};
-pub use info::{GroupInfo, GroupPartition, Member, PartitionInfo, Pending, StreamInfo};
-pub use options::{Backoff, Exhausted, GroupOptions, StreamOptions};
+pub use info::{GroupInfo, GroupPartition, GroupState, Member, PartitionInfo, Pending, StreamInfo};
+pub use options::{GroupOptions, StreamOptions};
+pub use policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 pub use reader::{Reader, Subscription};
 pub use recovery::{PartitionRecovery, Recovery};
 pub use start::Start;
@@ -247,4 +253,6 @@ const _: () = {
     shared::<Reader>();
     shared::<Subscription>();
     shared::<Error>();
+    shared::<Event>();
+    shared::<Events>();
 };

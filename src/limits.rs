@@ -18,6 +18,10 @@ pub(crate) const ENTRY_BYTES_MAX: u64 = 16 << 20;
 pub(crate) const BATCH_BYTES_MAX: u64 = 16 << 20;
 /// A group's or consumer's name is at most this long.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// A receiver of a group's events keeps at most this many; those to come are counted.
+pub(crate) const EVENTS_MAX: usize = 1_024;
+/// A consumer's own events that wait are at most this many; those to come are counted.
+pub(crate) const NOTICES_MAX: usize = 256;
 /// Durations in options are at most this long.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 

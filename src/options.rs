@@ -1,13 +1,15 @@
 //! How streams and groups are opened: [`StreamOptions`], [`GroupOptions`].
 
+use std::any::TypeId;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky, name_of};
 use crate::clock::{Clock, SystemClock, Time, time_of};
 use crate::durability::Durability;
 use crate::engine::{
-    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, micros, open_group,
+    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, StoredStrategy, micros, open_group,
 };
 #[cfg(doc)]
 use crate::error::Error;
@@ -17,6 +19,7 @@ use crate::ledger::Policy;
 use crate::limits::{
     DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within,
 };
+use crate::policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
 use crate::stream::Stream;
@@ -183,34 +186,6 @@ impl StreamOptions {
     }
 }
 
-/// How long an entry waits before it is handed out again, after a nack or the end of its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff(StoredBackoff);
-
-impl Backoff {
-    /// Always as long; zero for at once.
-    pub fn fixed(wait: Duration) -> Self {
-        Self(StoredBackoff::Fixed(micros(wait)))
-    }
-
-    /// `first` after the first attempt, then twice as long each time, up to `max`.
-    pub fn exponential(first: Duration, max: Duration) -> Self {
-        Self(StoredBackoff::Exponential { first: micros(first), max: micros(max) })
-    }
-}
-
-/// What becomes of an entry whose last attempt failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Exhausted {
-    /// It is set aside, and no longer in anybody's way, until [`Group::redrive`] or
-    /// [`Group::discard_parked`].
-    #[default]
-    Park,
-    /// It is settled, and counted.
-    Discard,
-}
-
 /// How to open a group. Setters take and give the options; all checks are in the finishing verb.
 ///
 /// What is not set keeps the value it was given before, or the default. A group that is in use in
@@ -236,11 +211,12 @@ pub struct GroupOptions {
     stream: Stream,
     name: String,
     plan: GroupPlan,
+    ack_interval: Option<Duration>,
 }
 
 impl GroupOptions {
     pub(crate) fn new(stream: Stream, name: &str) -> Self {
-        Self { stream, name: name.to_owned(), plan: GroupPlan::default() }
+        Self { stream, name: name.to_owned(), plan: GroupPlan::default(), ack_interval: None }
     }
 
     /// How long a delivery is its consumer's alone; by default 30 seconds. Afterwards it waits for
@@ -293,6 +269,44 @@ impl GroupOptions {
         self
     }
 
+    /// Who decides which consumer reads which partition; by default
+    /// [`Shared`](crate::assign::Shared), where everybody reads everything. One of your own has to be passed at each opening.
+    pub fn strategy<S: Assign + 'static>(mut self, strategy: S) -> Self {
+        let built_in = [
+            (TypeId::of::<Shared>(), StoredStrategy::Shared),
+            (TypeId::of::<Range>(), StoredStrategy::Range),
+            (TypeId::of::<RoundRobin>(), StoredStrategy::RoundRobin),
+            (TypeId::of::<Sticky>(), StoredStrategy::Sticky),
+            (TypeId::of::<CooperativeSticky>(), StoredStrategy::CooperativeSticky),
+        ];
+        let stored = built_in.into_iter().find(|(id, _)| *id == TypeId::of::<S>());
+        self.plan.strategy = Some((stored.map(|(_, stored)| stored), Arc::new(strategy)));
+        self
+    }
+
+    /// How long a consumer may go on with what it holds of a partition that goes to another one;
+    /// by default 60 seconds. Then its leases there are void.
+    pub fn revocation_timeout(mut self, timeout: Duration) -> Self {
+        self.plan.revocation_timeout = Some(timeout);
+        self
+    }
+
+    /// Where the group goes on when retention took entries it was still to read; by default
+    /// [`OnTrimmed::Earliest`].
+    pub fn on_trimmed(mut self, then: OnTrimmed) -> Self {
+        self.plan.on_trimmed = Some(then.stored());
+        self
+    }
+
+    /// What counts as an ack; by default [`AckMode::Explicit`].
+    pub fn ack_mode(mut self, mode: AckMode) -> Self {
+        self.plan.ack_mode = Some(mode.stored());
+        if let AckMode::Interval(interval) = mode {
+            self.ack_interval = Some(interval);
+        }
+        self
+    }
+
     /// Opens the group, or makes it with this start if it is not there. The start of a group that
     /// is there does not change.
     ///
@@ -330,11 +344,20 @@ impl GroupOptions {
     }
 
     fn check(&self) -> Result<()> {
-        let GroupPlan { lease, session_timeout, max_deliveries, backoff, .. } = &self.plan;
-        for (option, given) in [("lease", lease), ("session_timeout", session_timeout)] {
+        let GroupPlan { max_deliveries, backoff, strategy, .. } = &self.plan;
+        let durations = [
+            ("lease", self.plan.lease),
+            ("session_timeout", self.plan.session_timeout),
+            ("revocation_timeout", self.plan.revocation_timeout),
+            ("ack_mode", self.ack_interval),
+        ];
+        for (option, given) in durations {
             if let Some(given) = given {
-                lasting(option, *given)?;
+                lasting(option, given)?;
             }
+        }
+        if let Some((None, strategy)) = strategy {
+            named("strategy", &name_of(&**strategy)?)?;
         }
         if let Some(attempts) = max_deliveries {
             within("max_deliveries", u64::from(*attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;

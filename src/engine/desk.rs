@@ -15,17 +15,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::board::Board;
 use super::ground::Ground;
 use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
 use super::manifest::GroupRecord;
 use super::out::Out;
+use super::tell::{Told, tell_exhausted};
+use super::wake::Readers;
+use crate::assign::Assign;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::events::Cause;
 use crate::id::EntryId;
-use crate::ledger::{Claim, Event, Ledger, MemberId, Now, Policy, Run};
+use crate::ledger::{AckMode, Claim, Event, Ledger, Now, Policy, Run};
 use crate::log::{Cursor, Log};
 use crate::waiters::Waiters;
 
@@ -38,12 +43,18 @@ pub(crate) struct Desk {
     pub(crate) created: u64,
     pub(crate) ground: Arc<Ground>,
     pub(crate) waiters: Waiters,
+    /// Where those who listen are told what happens.
+    pub(crate) board: Board,
+    /// Who reads what, for those who do not hold the lock.
+    pub(super) readers: RwLock<Readers>,
     pub(super) journal: Log,
     state: Mutex<State>,
     returned: Mutex<Returned>,
     /// What the group's handles share, as long as there are any.
     pub(super) seat: Mutex<Weak<Seat>>,
     deleted: AtomicBool,
+    /// A read settles what the consumer's earlier ones handed out.
+    reads_settle: AtomicBool,
     /// There is no segment to go on in, or the disk was too full to make the next one ahead.
     pub(super) low: AtomicBool,
     /// Nothing was made durable yet that would tell the next opening of hand-outs it does not find.
@@ -59,12 +70,29 @@ pub(super) struct State {
     pub(super) fresh: Vec<Cursor>,
     /// Where the last entries that were handed out again ended.
     pub(super) again: Vec<Cursor>,
-    /// Which partition the next read starts with.
+    /// Which partition the next read starts with where everybody reads everything; else, by slot,
+    /// the next read of that member.
     pub(super) turn: u32,
+    pub(super) turns: Vec<u32>,
     pub(super) events: Vec<Event>,
     pub(super) runs: Vec<Run>,
     /// What reads brought back and may not have been looked at.
     pub(super) out: Out,
+    pub(super) told: Told,
+    /// `None` as long as a group whose strategy is the user's was not opened with it.
+    pub(super) strategy: Option<Arc<dyn Assign>>,
+    /// For which members the strategy gave no good answer, and why.
+    pub(super) failed: Option<(u64, String)>,
+    /// The same, if the call that holds the lock has to know.
+    pub(super) failure: Option<Error>,
+    /// Somebody was refused entries because too many are leased.
+    pub(super) limited: bool,
+    /// The assignment changed, and who waits was not told yet.
+    shifted: bool,
+}
+
+fn settles_on_read(policy: &Policy) -> bool {
+    matches!(policy.ack, AckMode::OnNextRead | AckMode::Interval(_))
 }
 
 /// What dropped handles left.
@@ -76,23 +104,38 @@ struct Returned {
 }
 
 impl Desk {
-    pub(super) fn new(record: &GroupRecord, ground: Arc<Ground>, opened: Opened) -> Self {
+    pub(super) fn new(
+        record: &GroupRecord,
+        ground: Arc<Ground>,
+        opened: Opened,
+        strategy: Option<Arc<dyn Assign>>,
+    ) -> Self {
         let partitions = ground.logs.len();
+        let reads_settle = settles_on_read(opened.ledger.policy()).into();
         let state = State {
             ledger: opened.ledger,
             journal: opened.journal,
             fresh: vec![Cursor::default(); partitions],
             again: vec![Cursor::default(); partitions],
             turn: 0,
+            turns: Vec::new(),
             events: Vec::new(),
             runs: Vec::new(),
             out: Out::default(),
+            told: Told::new(),
+            strategy,
+            failed: None,
+            failure: None,
+            limited: false,
+            shifted: false,
         };
         Self {
             name: record.name.as_str().into(),
             incarnation: record.number,
             created: record.created,
             waiters: Waiters::new(&ground.tally),
+            board: Board::new(&ground.time),
+            readers: RwLock::default(),
             ground,
             low: AtomicBool::new(!opened.log.is_ready()),
             unmarked: AtomicBool::new(!opened.marked),
@@ -101,10 +144,11 @@ impl Desk {
             returned: Mutex::default(),
             seat: Mutex::default(),
             deleted: AtomicBool::new(false),
+            reads_settle,
         }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.ground.check_open()?;
         if self.deleted.load(Ordering::Acquire) { Err(Error::GroupDeleted) } else { Ok(()) }
     }
@@ -119,29 +163,61 @@ impl Desk {
         self.state.lock()
     }
 
-    /// Locks the group and brings it up to date: dropped handles first, then what time has ended.
+    /// Locks the group and brings it up to date: dropped handles first, then what time has ended,
+    /// then what a strategy has to be asked about.
     pub(super) fn enter(&self) -> Result<(MutexGuard<'_, State>, Now)> {
-        self.check_write()?;
-        let mut state = self.state.lock();
-        let now = now_of(&self.ground.time);
-        self.take_returned(&mut state)?;
+        let mut failure = None;
+        loop {
+            self.check_write()?;
+            let mut state = self.state.lock();
+            let now = now_of(&self.ground.time);
+            self.catch_up(&mut state, now)?;
+            let Some(question) = state.open_question() else {
+                state.failure = failure;
+                return Ok((state, now));
+            };
+            drop(state);
+            let answer = question.ask();
+            let mut state = self.state.lock();
+            failure = self.adopt(&mut state, &question, answer)?;
+        }
+    }
+
+    fn catch_up(&self, state: &mut State, now: Now) -> Result<()> {
+        self.take_returned(state)?;
         loop {
             let State { ledger, events, .. } = &mut *state;
             let more = ledger.expire(now, events);
-            if self.take_unseen(&mut state, now)? {
+            if self.take_unseen(state, now)? {
                 continue;
             }
-            self.commit(&mut state)?;
+            self.commit(state)?;
             if !more {
-                return Ok((state, now));
+                return self.move_on(state, now);
             }
         }
+    }
+
+    /// Goes on with a hand-over of partitions, and tells who waits that the assignment changed.
+    pub(super) fn move_on(&self, state: &mut State, now: Now) -> Result<()> {
+        while state.ledger.is_moving() {
+            let State { ledger, events, .. } = &mut *state;
+            ledger.move_on(now.at, events);
+            if events.is_empty() {
+                break;
+            }
+            self.commit(state)?;
+        }
+        if std::mem::take(&mut state.shifted) {
+            self.waiters.ring_all();
+        }
+        Ok(())
     }
 
     /// Before members go, by the events that were decided on: releases what was handed to them and
     /// nobody looked at, in place of those events. Says whether there was any; then the events have
     /// to be decided on once more.
-    fn take_unseen(&self, state: &mut State, now: Now) -> Result<bool> {
+    pub(super) fn take_unseen(&self, state: &mut State, now: Now) -> Result<bool> {
         let State { ledger, events, out, .. } = state;
         let leaving = events.iter().filter_map(|event| match event {
             Event::Left { slot, .. } => Some(*slot),
@@ -159,18 +235,29 @@ impl Desk {
 
     /// Journals the events that were decided on, and applies them; or does neither.
     pub(super) fn commit(&self, state: &mut State) -> Result<()> {
-        let State { ledger, journal, events, .. } = state;
+        let State { ledger, journal, events, told, .. } = state;
         if events.is_empty() {
             return Ok(());
         }
         let recorded = journal.record(&self.journal, ledger, events, &self.ground.time);
+        let mut assigns = false;
         if recorded.is_ok() {
             self.ground.note_write();
+            ledger.watch(self.board.is_watched());
             for event in &*events {
+                told.tell(&self.board, ledger, event);
                 ledger.apply(event);
+                assigns |= matches!(event, Event::Round(_) | Event::Left { .. });
+            }
+            if self.board.is_watched() {
+                tell_exhausted(&self.board, &ledger.take_exhausted());
             }
         }
-        events.clear();
+        if assigns {
+            *self.readers.write() = Readers::of(ledger);
+            state.shifted = true;
+        }
+        state.events.clear();
         recorded
     }
 
@@ -212,23 +299,8 @@ impl Desk {
         returned.taken.extend(taken.iter().map(|claim| (now, *claim)));
         returned.untaken.extend_from_slice(untaken);
         drop(returned);
-        self.waiters.ring_first();
-    }
-
-    /// Wakes a blocked read if there is something for it, else sets its timer anew.
-    pub(super) fn stir(&self, state: &State, now: Now) {
-        if self.waiters.is_empty() {
-            return;
-        }
-        if self.has_more(state, now) { self.waiters.ring_first() } else { self.waiters.rearm() }
-    }
-
-    /// Whether a read would find an entry.
-    pub(super) fn has_more(&self, state: &State, now: Now) -> bool {
-        let fresh = |(log, partition): (&Log, u32)| {
-            state.ledger.cursor(partition).is_some_and(|cursor| cursor < log.visible())
-        };
-        state.ledger.has_due(now.at) || self.ground.logs.iter().zip(0..).any(fresh)
+        self.ring_for(taken);
+        self.ring_for(untaken);
     }
 
     /// Gives the lock back and does what must not be done under it.
@@ -267,82 +339,55 @@ impl Desk {
             let State { ledger, events, .. } = &mut *state;
             decided = decide(ledger, now, events);
         }
-        let State { events, .. } = &mut *state;
         if decided.is_err() {
-            events.clear();
+            state.events.clear();
         }
         self.commit(&mut state)?;
-        self.stir(&state, now);
+        self.move_on(&mut state, now)?;
+        self.stir(&mut state, now);
         self.finish(state)?;
         decided
     }
 
     /// Looks at the group as it is now.
     pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Ledger, Now) -> T) -> Result<T> {
+        self.look_at(|state, now| see(&mut state.ledger, now))
+    }
+
+    /// The same, at all that the lock guards.
+    pub(super) fn look_at<T>(&self, see: impl FnOnce(&mut State, Now) -> T) -> Result<T> {
         self.check()?;
         if self.ground.latch.check().is_ok() {
             let (mut state, now) = self.enter()?;
-            let seen = see(&mut state.ledger, now);
+            let seen = see(&mut state, now);
             self.finish(state)?;
             return Ok(seen);
         }
         let mut state = self.state.lock();
-        Ok(see(&mut state.ledger, now_of(&self.ground.time)))
+        Ok(see(&mut state, now_of(&self.ground.time)))
     }
 
-    pub(crate) fn join(&self, name: &str) -> Result<MemberId> {
-        self.check_write()?;
-        self.prepare()?;
-        let member = self.change(|ledger, now, events| ledger.join(now.at, name, events))?;
-        self.mark()?;
-        Ok(member)
+    /// Replaces what the group goes by. Nobody is a member.
+    pub(super) fn set_policy(&self, policy: Policy, strategy: Option<Arc<dyn Assign>>) {
+        let mut state = self.state.lock();
+        self.reads_settle.store(settles_on_read(&policy), Ordering::Relaxed);
+        state.ledger.set_policy(policy);
+        state.strategy = strategy;
+        state.told.cause = Cause::StrategyChanged;
     }
 
-    pub(crate) fn leave(&self, member: MemberId) -> Result<()> {
-        self.change(|ledger, now, events| ledger.leave(now.at, member, events))?;
-        self.waiters.ring_where(usize::MAX, |tag| tag == u64::from(member.slot));
-        Ok(())
+    pub(super) fn strategy(&self) -> Option<Arc<dyn Assign>> {
+        self.state.lock().strategy.clone()
     }
 
-    /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk.
-    pub(super) fn leave_quietly(&self, member: MemberId) {
-        let Ok((mut state, now)) = self.enter() else { return };
-        let leave = |state: &mut State| {
-            let State { ledger, events, .. } = state;
-            ledger.leave(now.at, member, events).is_ok()
-        };
-        if leave(&mut state) {
-            if let Ok(true) = self.take_unseen(&mut state, now) {
-                leave(&mut state);
-            }
-            // What cannot be written now, the next opening does by itself.
-            let _ = self.commit(&mut state);
-            self.stir(&state, now);
-        }
+    pub(super) fn ack_mode(&self) -> AckMode {
+        self.state.lock().ledger.policy().ack
     }
 
-    /// One blocked read less keeps the member alive.
-    pub(super) fn unblock(&self, member: MemberId) {
-        let now = self.ground.time.now();
-        self.state.lock().ledger.unblock(now, member);
-    }
-
-    /// Replaces what the group goes by.
-    pub(super) fn set_policy(&self, policy: Policy) {
-        self.state.lock().ledger.set_policy(policy);
-    }
-
-    pub(crate) fn remove(&self, name: &str) -> Result<()> {
-        self.change(|ledger, now, events| ledger.remove(now.at, name, events))?;
-        self.waiters.ring_all();
-        Ok(())
-    }
-
-    pub(crate) fn heartbeat(&self, member: MemberId) -> Result<()> {
-        let (mut state, now) = self.enter()?;
-        let alive = state.ledger.touch(now.at, member);
-        self.finish(state)?;
-        alive
+    /// Whether a read settles what the consumer's earlier ones handed out.
+    #[inline]
+    pub(super) fn reads_settle(&self) -> bool {
+        self.reads_settle.load(Ordering::Relaxed)
     }
 
     /// Settles a range as lost. Says how many entries that were.
@@ -365,9 +410,27 @@ impl Desk {
 
     /// Ends what time has ended.
     pub(crate) fn maintain(&self) -> Result<()> {
-        let (state, now) = self.enter()?;
-        self.stir(&state, now);
-        self.finish(state)
+        let (mut state, now) = self.enter()?;
+        let failure = state.failure.take();
+        self.stir(&mut state, now);
+        self.finish(state)?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What the log of a partition no longer has is lost to the group.
+    pub(crate) fn trimmed(&self, partition: u32, start: u64) -> Result<u64> {
+        let log = &self.ground.logs[partition as usize];
+        self.change(|ledger, _, events| Ok(ledger.trimmed(partition, start, log.visible(), events)))
+    }
+
+    /// Goes on elsewhere in some partitions. This is durable when it returns.
+    pub(crate) fn reset(&self, to: &[EntryId]) -> Result<()> {
+        self.prepare()?;
+        self.change(|ledger, _, events| {
+            to.iter().try_for_each(|id| ledger.reset(id.partition(), id.offset(), events))
+        })?;
+        self.waiters.ring_all();
+        self.journal.flush_all().map(|_| ())
     }
 
     /// When something is due next.
@@ -396,5 +459,6 @@ impl Desk {
         self.deleted.store(true, Ordering::Release);
         drop(self.state.lock());
         self.waiters.ring_all();
+        self.board.close();
     }
 }

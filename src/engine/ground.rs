@@ -142,6 +142,12 @@ impl Ground {
         u32::try_from(self.logs.len()).expect("bounded by PARTITIONS_MAX")
     }
 
+    /// The log of a partition.
+    pub(crate) fn log(&self, partition: u32) -> Result<&Log> {
+        let log = self.logs.get(partition as usize);
+        log.ok_or_else(|| Error::NoSuchPartition { partition, partitions: self.partitions() })
+    }
+
     /// The offsets at which the partitions end, as readers see them.
     pub(crate) fn ends(&self) -> Vec<u64> {
         self.logs.iter().map(Log::visible).collect()

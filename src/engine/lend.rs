@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::desk::{Desk, State};
 use super::parcel::{Loan, Parcel};
 use super::post::Post;
+use super::wake::tag;
 use crate::blocked::Blocked;
 use crate::clock::Moment;
-use crate::error::Result;
-use crate::ledger::{MemberId, Now, Run, Then};
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+use crate::ledger::{AckMode, Ledger, MemberId, Now, Run, Then};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Log};
 use crate::waiters::Woken;
@@ -43,15 +45,43 @@ impl Desk {
         self.check_write()?;
         self.prepare()?;
         let (mut state, now) = self.enter()?;
+        if let Some(failure) = state.failure.take() {
+            self.finish(state)?;
+            return Err(failure);
+        }
         let answer = self.lend_under_lock(&mut state, now, post, want);
-        if matches!(answer, Ok(Answer::Lent(_))) {
-            self.stir(&state, now);
+        let shared = state.ledger.is_open();
+        let mode = state.ledger.policy().ack;
+        if let Ok(Answer::Lent(_)) = answer {
+            self.stir(&mut state, now);
             // The entries are the caller's already; a failed flush is told by the next call.
             let _ = self.finish(state);
+            if mode == AckMode::OnRead {
+                self.promise()?;
+            }
         } else {
+            if !shared {
+                // What this one came for may be another's to read.
+                self.stir_others(&state, now, post.member.slot);
+            }
             self.finish(state)?;
         }
         answer
+    }
+
+    /// Settles what a consumer's earlier reads handed out, if its mode says that this read does.
+    pub(crate) fn settle_earlier(&self, post: &Post) -> Result<()> {
+        let (mode, now) = (self.ack_mode(), self.ground.time.now());
+        let due = match mode {
+            AckMode::Explicit | AckMode::OnRead => false,
+            AckMode::OnNextRead => true,
+            AckMode::Interval(interval) => now >= post.settled().after(interval),
+        };
+        if due {
+            self.settle_held(post.member)?;
+            post.note_settled(now);
+        }
+        Ok(())
     }
 
     /// Waits until there is something to hand out, or until `until`. `tend` is called whenever the
@@ -69,7 +99,7 @@ impl Desk {
         }
         let time = &self.ground.time;
         let _alive = self.stay_alive(post.member)?;
-        let waiting = self.waiters.enter(u64::from(post.member.slot));
+        let waiting = self.waiters.enter(tag(post.member.slot));
         loop {
             // Behind this, whoever publishes sees that somebody waits.
             self.ground.logs.iter().for_each(Log::order_after_appends);
@@ -81,6 +111,9 @@ impl Desk {
             }
             if now >= until {
                 return Ok(answer);
+            }
+            if post.notices.announce() {
+                return Ok(Answer::Nothing(Blocked::Changed));
             }
             if matches!(answer, Answer::Nothing(Blocked::InFlight)) {
                 waiting.pass_on();
@@ -101,8 +134,11 @@ impl Desk {
         want: Want,
     ) -> Result<Answer> {
         state.ledger.touch(now.at, post.member)?;
+        post.learn(state.ledger.generation());
+        let slot = post.member.slot;
         let room = u32::try_from(state.ledger.room(post.member)?).unwrap_or(u32::MAX);
         if room == 0 {
+            state.limited = true;
             return Ok(Answer::Nothing(Blocked::InFlight));
         }
         let mut basket = Basket {
@@ -111,21 +147,26 @@ impl Desk {
             bytes_left: BATCH_BYTES_MAX,
         };
         state.runs.clear();
-        let then = self.gather_due(state, now.at, &mut basket)?;
+        let then = self.gather_due(state, now.at, slot, &mut basket)?;
         if then == Then::New {
-            self.gather_fresh(state, &mut basket)?;
+            self.gather_fresh(state, slot, &mut basket)?;
         }
         if basket.parcel.len() == 0 {
-            return Ok(Answer::Nothing(Blocked::Empty));
+            return Ok(Answer::Nothing(state.why_nothing(slot)));
         }
         let lease = want.lease.unwrap_or(state.ledger.policy().lease);
         let State { ledger, runs, events, .. } = &mut *state;
         let number = ledger.hand_out(now.at, post.member, lease, runs, events)?;
+        let mode = ledger.policy().ack;
+        if mode == AckMode::OnRead {
+            Ledger::settle_handed_out(runs, events);
+        }
         self.commit(state)?;
         basket.parcel.lend(Loan {
             lease: number,
             incarnation: self.incarnation,
             post: Arc::downgrade(post),
+            mode,
         });
         let parcel = Arc::new(basket.parcel);
         state.out.note(post.member, &parcel);
@@ -134,9 +175,15 @@ impl Desk {
 
     /// Collects what waits to be handed out again. Rot at the very first entry is the caller's to
     /// know; behind others, it ends the read.
-    fn gather_due(&self, state: &mut State, now: Moment, basket: &mut Basket) -> Result<Then> {
+    fn gather_due(
+        &self,
+        state: &mut State,
+        now: Moment,
+        slot: u16,
+        basket: &mut Basket,
+    ) -> Result<Then> {
         let mut due = Vec::new();
-        let then = state.ledger.due_runs(now, basket.entries_left, &mut due);
+        let then = state.ledger.due_runs(now, slot, basket.entries_left, &mut due);
         for run in due {
             let mut first = run.first;
             while first < run.end() && basket.has_room() {
@@ -161,31 +208,53 @@ impl Desk {
     }
 
     /// Collects new entries, one partition after the other, each read starting with the next.
-    fn gather_fresh(&self, state: &mut State, basket: &mut Basket) -> Result<()> {
+    fn gather_fresh(&self, state: &mut State, slot: u16, basket: &mut Basket) -> Result<()> {
         let partitions = self.ground.partitions();
-        for step in 0..partitions {
-            let partition = (state.turn + step) % partitions;
-            let log = &self.ground.logs[partition as usize];
-            let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
-            let mut first = start;
-            while first < log.visible() && basket.has_room() {
-                let cursor = &mut state.fresh[partition as usize];
-                cursor.seek(first);
-                let place = Place { partition, before: u64::MAX };
-                match basket.take(log, cursor, place, std::iter::repeat(1)) {
-                    Ok(got) => first += u64::from(got),
-                    Err(_) if basket.parcel.len() > 0 => break,
-                    Err(error) => return Err(error),
-                }
+        let Some(first) = state.readable_from(slot, state.turn_of(slot), partitions) else {
+            return Ok(());
+        };
+        let mut partition = first;
+        loop {
+            if partition < partitions {
+                self.gather_from(state, partition, basket)?;
             }
-            if first > start {
-                let count = u32::try_from(first - start).expect("bounded by the read's maximum");
-                state.runs.push(Run::new(partition, start, count));
-            }
+            let next = state.readable_from(slot, partition + 1, partitions).unwrap_or(first);
             if !basket.has_room() {
-                state.turn = (partition + 1) % partitions;
-                break;
+                state.set_turn(slot, next);
+                return Ok(());
             }
+            if next == first {
+                return Ok(());
+            }
+            partition = next;
+        }
+    }
+
+    /// Collects new entries of one partition. Rot, and a position that was trimmed away, are the
+    /// caller's to know if nothing was collected before.
+    fn gather_from(&self, state: &mut State, partition: u32, basket: &mut Basket) -> Result<()> {
+        let log = &self.ground.logs[partition as usize];
+        let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+        let mut first = start;
+        while first < log.visible() && basket.has_room() {
+            let trimmed = log.start();
+            if first < trimmed {
+                let next = EntryId::new(partition, first);
+                let error = Error::PositionTrimmed { next, start: trimmed };
+                return if basket.parcel.len() > 0 { Ok(()) } else { Err(error) };
+            }
+            let cursor = &mut state.fresh[partition as usize];
+            cursor.seek(first);
+            let place = Place { partition, before: u64::MAX };
+            match basket.take(log, cursor, place, std::iter::repeat(1)) {
+                Ok(got) => first += u64::from(got),
+                Err(_) if basket.parcel.len() > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if first > start {
+            let count = u32::try_from(first - start).expect("bounded by the read's maximum");
+            state.runs.push(Run::new(partition, start, count));
         }
         Ok(())
     }
@@ -196,6 +265,48 @@ impl Desk {
         let blocked = state.ledger.block(member);
         self.finish(state)?;
         blocked.map(|()| Alive { desk: self, member })
+    }
+}
+
+impl State {
+    /// The first partition from `from` on, then from the start, that a member reads.
+    fn readable_from(&self, slot: u16, from: u32, partitions: u32) -> Option<u32> {
+        if self.ledger.is_open() {
+            return Some(if from < partitions { from } else { 0 });
+        }
+        self.ledger.owned_from(slot, from)
+    }
+
+    /// Where everybody reads everything, whoever reads next goes on; else each member has its turn.
+    fn turn_of(&self, slot: u16) -> u32 {
+        if self.ledger.is_open() {
+            return self.turn;
+        }
+        self.turns.get(usize::from(slot)).copied().unwrap_or(0)
+    }
+
+    fn set_turn(&mut self, slot: u16, next: u32) {
+        if self.ledger.is_open() {
+            self.turn = next;
+            return;
+        }
+        let slot = usize::from(slot);
+        if self.turns.len() <= slot {
+            self.turns.resize(slot + 1, 0);
+        }
+        self.turns[slot] = next;
+    }
+
+    /// Why there is nothing for a member.
+    fn why_nothing(&self, slot: u16) -> Blocked {
+        let ledger = &self.ledger;
+        if ledger.is_open() || ledger.owned_from(slot, 0).is_some() {
+            Blocked::Empty
+        } else if ledger.is_rebalancing() {
+            Blocked::Rebalancing
+        } else {
+            Blocked::NoPartition
+        }
     }
 }
 

@@ -95,6 +95,40 @@ pub(crate) struct GroupSettings {
     pub(crate) on_exhausted: StoredExhausted,
     pub(crate) max_in_flight: u64,
     pub(crate) max_in_flight_per_consumer: u64,
+    pub(crate) strategy: StoredStrategy,
+    pub(crate) revocation_timeout: u64,
+    pub(crate) on_trimmed: StoredOnTrimmed,
+    pub(crate) ack_mode: StoredAckMode,
+}
+
+/// Who decides which member owns which partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredStrategy {
+    Shared,
+    Range,
+    RoundRobin,
+    Sticky,
+    CooperativeSticky,
+    /// One of the user's, by what it calls itself; it has to be passed at each opening.
+    Custom(String),
+}
+
+/// Where a group goes on whose position was trimmed away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredOnTrimmed {
+    Earliest,
+    Latest,
+    Error,
+}
+
+/// What counts as an ack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredAckMode {
+    Explicit,
+    OnNextRead,
+    /// Microseconds.
+    Interval(u64),
+    OnRead,
 }
 
 /// How long an entry waits before it is tried again; microseconds.
@@ -109,6 +143,12 @@ pub(crate) enum StoredBackoff {
 pub(crate) enum StoredExhausted {
     Park,
     Discard,
+}
+
+impl StoredStrategy {
+    fn is_sound(&self) -> bool {
+        !matches!(self, Self::Custom(name) if limits::named("strategy", name).is_err())
+    }
 }
 
 impl Manifest {
@@ -189,6 +229,9 @@ impl Manifest {
             && settings.session_timeout.is_none_or(lasts)
             && (1..=Policy::DELIVERIES_MAX).contains(&settings.max_deliveries)
             && waits.into_iter().all(|wait| wait == 0 || lasts(wait))
+            && lasts(settings.revocation_timeout)
+            && !matches!(settings.ack_mode, StoredAckMode::Interval(interval) if !lasts(interval))
+            && settings.strategy.is_sound()
             && settings.max_in_flight > 0
             && settings.max_in_flight_per_consumer > 0
     }
@@ -242,6 +285,10 @@ mod tests {
             on_exhausted: StoredExhausted::Park,
             max_in_flight: 10,
             max_in_flight_per_consumer: 10,
+            strategy: StoredStrategy::Custom("mine".into()),
+            revocation_timeout: 5,
+            on_trimmed: StoredOnTrimmed::Error,
+            ack_mode: StoredAckMode::Interval(7),
         };
         let group = GroupRecord {
             name: "billing".into(),
@@ -295,7 +342,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 19] = [
+        let changes: [fn(&mut Manifest); 22] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -315,6 +362,9 @@ mod tests {
             |manifest| manifest.groups[0].settings.backoff = StoredBackoff::Fixed(u64::MAX),
             |manifest| manifest.groups[0].settings.max_in_flight = 0,
             |manifest| manifest.groups[0].settings.max_in_flight_per_consumer = 0,
+            |manifest| manifest.groups[0].settings.revocation_timeout = 0,
+            |manifest| manifest.groups[0].settings.ack_mode = StoredAckMode::Interval(0),
+            |manifest| manifest.groups[0].settings.strategy = StoredStrategy::Custom("".into()),
         ];
         for change in changes {
             let mut manifest = sample();

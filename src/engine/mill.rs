@@ -185,16 +185,17 @@ impl Mill {
             self.flush_if_due()?;
         }
         if ring {
-            self.ring();
+            self.ring(partition);
         }
         Ok(())
     }
 
-    /// Wakes the first blocked read of each group, and everybody who follows the stream.
-    pub(crate) fn ring(&self) {
+    /// Wakes the first blocked read of each group that may read a partition, and everybody who
+    /// follows the stream.
+    fn ring(&self, partition: u32) {
         self.ground.audience.ring_all();
         for desk in self.desks.read().values().flatten() {
-            desk.waiters.ring_first();
+            desk.ring(partition);
         }
     }
 
@@ -213,15 +214,17 @@ impl Mill {
     pub(crate) fn sync(&self) -> Result<()> {
         self.ground.check_write()?;
         self.ground.start_flush();
-        let mut ring = false;
-        for log in &self.ground.logs {
-            ring |= log.flush_all()?;
+        let mut published = Vec::new();
+        for (partition, log) in (0..).zip(self.ground.logs.iter()) {
+            if log.flush_all()? {
+                published.push(partition);
+            }
         }
         for desk in self.each_desk() {
             desk.flush()?;
         }
-        if ring {
-            self.ring();
+        for partition in published {
+            self.ring(partition);
         }
         Ok(())
     }
@@ -305,6 +308,7 @@ impl Mill {
         let desks = self.each_desk();
         for desk in &desks {
             desk.waiters.ring_all();
+            desk.board.close();
         }
         let mut outcome = Ok(());
         for log in &self.ground.logs {

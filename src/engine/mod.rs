@@ -10,14 +10,22 @@
 //! | `groups` | making, finding and deleting groups |
 //! | `manifest` | what the stream and its groups are, on disk |
 //! | `desk` | one group: its ledger, its lock |
+//! | `membership` | coming to it and going |
+//! | `council` | asking its strategy who owns what |
+//! | `tell` | telling those who listen |
+//! | `wake` | waking blocked reads |
+//! | `board` | who listens to a group, and what one consumer is told |
 //! | `settle` | how they are taken back |
 //! | `lend` | how a read gets entries from a desk |
+//! | `report` | what a desk tells of its group |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
 //! | `out` | which batches are alive |
 //! | `tour` | reading without a group |
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
+mod board;
+mod council;
 mod desk;
 mod ground;
 mod groups;
@@ -25,19 +33,25 @@ mod handle;
 mod journal;
 mod lend;
 mod manifest;
+mod membership;
 mod mill;
 mod open;
 mod out;
 mod parcel;
 mod pool;
 mod post;
+mod report;
 mod settle;
+mod tell;
 mod tour;
+mod wake;
 
 pub(crate) use groups::{GroupPlan, Seat, delete_group, open_group};
 pub(crate) use handle::Handle;
 pub(crate) use lend::{Answer, Want};
-pub(crate) use manifest::{StoredBackoff, StoredExhausted};
+pub(crate) use manifest::{
+    StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, StoredStrategy,
+};
 pub(crate) use mill::Mill;
 #[cfg(test)]
 pub(crate) use open::Trial;

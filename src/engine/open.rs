@@ -8,13 +8,16 @@ use parking_lot::{Mutex, RwLock};
 use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::journal::{self, Origin};
-use super::manifest::{self, GroupRecord, GroupSettings, Manifest, StoredDurability};
+use super::manifest::{
+    self, GroupRecord, GroupSettings, Manifest, StoredDurability, StoredStrategy,
+};
 use super::mill::{Desks, Mill, batch_bytes_max};
+use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky};
 use crate::clock::Time;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::latch::Latch;
-use crate::ledger::{Backoff, Exhausted, Policy};
+use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
 use crate::limits;
 use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
@@ -321,12 +324,25 @@ pub(crate) fn open_desk(
         log_ends: &ground.ends(),
     };
     let opened = journal::open(terms, &ground.time, &origin)?;
-    Ok(Arc::new(Desk::new(record, Arc::clone(ground), opened)))
+    let strategy = built_in(&record.settings.strategy);
+    Ok(Arc::new(Desk::new(record, Arc::clone(ground), opened, strategy)))
+}
+
+/// The strategy, unless it is one of the user's.
+pub(crate) fn built_in(stored: &StoredStrategy) -> Option<Arc<dyn Assign>> {
+    Some(match stored {
+        StoredStrategy::Shared => Arc::new(Shared),
+        StoredStrategy::Range => Arc::new(Range),
+        StoredStrategy::RoundRobin => Arc::new(RoundRobin),
+        StoredStrategy::Sticky => Arc::new(Sticky),
+        StoredStrategy::CooperativeSticky => Arc::new(CooperativeSticky),
+        StoredStrategy::Custom(_) => return None,
+    })
 }
 
 /// What the ledger goes by.
 pub(crate) fn policy(settings: &GroupSettings) -> Policy {
-    use super::manifest::{StoredBackoff, StoredExhausted};
+    use super::manifest::{StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed};
     let lease = duration(settings.lease);
     // By default a member may be silent as long as its lease, and at least 30 seconds.
     let session = settings.session_timeout.map(duration);
@@ -346,5 +362,17 @@ pub(crate) fn policy(settings: &GroupSettings) -> Policy {
         },
         max_in_flight: settings.max_in_flight,
         max_in_flight_per_consumer: settings.max_in_flight_per_consumer,
+        revocation_timeout: duration(settings.revocation_timeout),
+        on_trimmed: match settings.on_trimmed {
+            StoredOnTrimmed::Earliest => OnTrimmed::Earliest,
+            StoredOnTrimmed::Latest => OnTrimmed::Latest,
+            StoredOnTrimmed::Error => OnTrimmed::Error,
+        },
+        ack: match settings.ack_mode {
+            StoredAckMode::Explicit => AckMode::Explicit,
+            StoredAckMode::OnNextRead => AckMode::OnNextRead,
+            StoredAckMode::Interval(interval) => AckMode::Interval(duration(interval)),
+            StoredAckMode::OnRead => AckMode::OnRead,
+        },
     }
 }

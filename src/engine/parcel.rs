@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use super::pool::Pool;
 use super::post::Post;
 use crate::id::{EntryId, Token};
-use crate::ledger::Claim;
+use crate::ledger::{AckMode, Claim};
 use crate::log::{self, BadFrame, Field, Slot};
 
 /// Entries and the buffers they lie in.
@@ -29,6 +29,8 @@ pub(crate) struct Loan {
     pub(crate) lease: u64,
     pub(crate) incarnation: u64,
     pub(crate) post: Weak<Post>,
+    /// What counts as an ack.
+    pub(crate) mode: AckMode,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,11 @@ impl Parcel {
     /// The consumer that the entries were handed to, if it is still a member.
     pub(crate) fn post(&self) -> Option<Arc<Post>> {
         self.loan.as_ref()?.post.upgrade()
+    }
+
+    /// What counts as an ack of the entries.
+    pub(crate) fn mode(&self) -> AckMode {
+        self.loan.as_ref().map_or(AckMode::Explicit, |loan| loan.mode)
     }
 
     /// The proof of an entry's lease.

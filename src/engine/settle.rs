@@ -7,9 +7,9 @@ use super::desk::{Desk, State};
 use super::journal::now_of;
 use crate::clock::Moment;
 use crate::durability::Durability;
-use crate::error::{Lost, Result};
+use crate::error::{Error, Lost, Result};
 use crate::id::{EntryId, Token};
-use crate::ledger::{Again, Claim, MemberId, Now};
+use crate::ledger::{Again, Claim, Ledger, MemberId, Now};
 
 /// What became of a list of claims.
 #[derive(Debug, Default)]
@@ -52,14 +52,19 @@ impl Desk {
             Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
         }
         self.commit(&mut state)?;
+        let moving = state.ledger.is_moving();
+        if moving {
+            self.move_on(&mut state, now_of(&self.ground.time))?;
+        }
         match (member, verb) {
             (Some(member), Verb::Ack) => state.ledger.touch_untimed(member),
             // One that is gone has void leases, and the outcome says so.
             (Some(member), _) => drop(state.ledger.touch(now.at, member)),
             (None, _) => {}
         }
-        if !self.waiters.is_empty() {
-            self.stir(&state, now_of(&self.ground.time));
+        // An ack makes nothing available but room for more.
+        if !self.waiters.is_empty() && (!matches!(verb, Verb::Ack) || state.limited) {
+            self.stir(&mut state, now_of(&self.ground.time));
         }
         self.finish(state)?;
         if matches!(verb, Verb::Ack | Verb::Nack(Again::Never)) {
@@ -87,6 +92,29 @@ impl Desk {
         let mut outcome = self.settle(member, &claims, verb)?;
         outcome.refused.extend(foreign);
         Ok(outcome)
+    }
+
+    /// Settles all that a member holds. Says how many entries that are.
+    pub(crate) fn settle_held(&self, member: MemberId) -> Result<u64> {
+        self.prepare()?;
+        let settled = self.change(|ledger, _, events| ledger.settle_held(member, events))?;
+        self.promise()?;
+        Ok(settled)
+    }
+
+    /// Settles a partition through an id. Says how many entries that are.
+    pub(crate) fn settle_through(&self, member: MemberId, seen: u64, id: EntryId) -> Result<u64> {
+        let end = self.ground.log(id.partition())?.visible();
+        if id.offset() >= end {
+            return Err(Error::StartBeyondEnd { start: id, end });
+        }
+        self.heartbeat(member)?;
+        let decide = |ledger: &Ledger, _, events: &mut Vec<_>| {
+            ledger.settle_through(member, seen, id, events)
+        };
+        let settled = self.change(decide)?;
+        self.promise()?;
+        Ok(settled)
     }
 
     /// Makes the journal's first record since the opening durable. From then on it is not a closed

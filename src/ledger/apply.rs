@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
-use super::book::{Ledger, Parked};
+use super::book::{Ledger, OFFSETS_MAX, Parked, Spent};
 use super::entries::Next;
-use super::event::{Event, Last, Reopening, Run, Settle, Wait};
+use std::sync::Arc;
+
+use super::event::{Event, Last, Reopening, Round, Run, Settle, Skip, Wait};
 use super::hold::{BEFORE, Hold};
 use super::member::Member;
 use super::policy::Exhausted;
@@ -23,14 +25,16 @@ impl Ledger {
         match event {
             Event::Joined { slot, join, alive_until, name } => {
                 let member = Member {
-                    name: name.clone(),
+                    name: Arc::from(&**name),
                     join: *join,
                     since: self.next_lease,
                     alive_until: *alive_until,
+                    seen: Moment::ZERO,
                     touched: false,
                     blocked: 0,
                 };
                 self.members.enter(*slot, member);
+                self.owners.version += 1;
             }
             Event::Left { slot, why, due, last } => self.apply_left(*slot, *why, *due, *last),
             Event::HandedOut { run, lease, slot, deadline, alive_until } => {
@@ -41,11 +45,7 @@ impl Ledger {
             }
             Event::Extended { run, deadline, .. } => self.apply_extended(*run, *deadline),
             Event::Settled { run, how } => {
-                match how {
-                    Settle::Acked => add(&mut self.totals.acked, run.count.into()),
-                    Settle::Discarded => add(&mut self.totals.discarded, run.count.into()),
-                }
-                self.entries.change(run.partition, run.offsets(), |_, _| Some(Next::SETTLED));
+                self.apply_settled(*run, *how);
             }
             Event::Waits { run, why, due, .. } => self.apply_waits(*run, *why, *due),
             Event::Parked { run } => self.apply_parked(*run),
@@ -54,8 +54,17 @@ impl Ledger {
                 self.unpark(run.partition, run.first, run.end());
                 add(&mut self.totals.discarded, run.count.into());
             }
-            Event::Skipped { partition, first, end } => {
-                self.apply_skipped(*partition, *first, *end);
+            Event::Skipped { partition, first, end, why } => {
+                self.apply_skipped(*partition, *first, *end, *why);
+            }
+            Event::SettledThrough { partition, end, slot } => {
+                self.apply_settled_through(*partition, *end, *slot);
+            }
+            Event::Reset { partition, to } => self.apply_reset(*partition, *to),
+            Event::Planned(planned) => self.owners.start(planned),
+            Event::Round(round) => self.apply_round(round),
+            Event::Evicted { partition, due, last } => {
+                self.apply_evicted(*partition, *due, *last);
             }
             Event::Reopened(reopening) => self.apply_reopened(reopening),
         }
@@ -83,6 +92,22 @@ impl Ledger {
         });
     }
 
+    fn apply_settled(&mut self, run: Run, how: Settle) {
+        let mut spent = Vec::new();
+        match how {
+            Settle::Acked => add(&mut self.totals.acked, run.count.into()),
+            Settle::Discarded => add(&mut self.totals.discarded, run.count.into()),
+        }
+        let watched = self.watched && how == Settle::Discarded;
+        self.entries.change(run.partition, run.offsets(), |group, _| {
+            if watched {
+                spent.push(spent_of(run.partition, group, Exhausted::Discard));
+            }
+            Some(Next::SETTLED)
+        });
+        self.exhausted.append(&mut spent);
+    }
+
     fn apply_waits(&mut self, run: Run, why: Wait, due: Moment) {
         self.entries.change(run.partition, run.offsets(), |group, held| {
             let hold = Hold { time: due, ..held? };
@@ -99,8 +124,11 @@ impl Ledger {
 
     fn apply_parked(&mut self, run: Run) {
         let first_lease = self.first_lease;
-        let parked = &mut self.parked;
-        self.entries.change(run.partition, run.offsets(), |group, held| {
+        let Self { parked, exhausted, watched, entries, .. } = self;
+        entries.change(run.partition, run.offsets(), |group, held| {
+            if *watched {
+                exhausted.push(spent_of(run.partition, group, Exhausted::Park));
+            }
             let lease = outside(first_lease, held?);
             let attempts = group.tag.attempts();
             let ids = (group.first..group.end()).map(|at| EntryId::new(run.partition, at));
@@ -119,9 +147,12 @@ impl Ledger {
         }
     }
 
-    fn apply_skipped(&mut self, partition: u32, first: u64, end: u64) {
+    fn apply_skipped(&mut self, partition: u32, first: u64, end: u64, why: Skip) {
         let lost = self.would_lose(partition, first, end);
-        add(&mut self.totals.lost, lost);
+        match why {
+            Skip::Asked => add(&mut self.totals.lost, lost),
+            Skip::Trimmed => add(&mut self.totals.trimmed, lost),
+        }
         self.unpark(partition, first, end);
         let Some(window) = self.entries.window(partition) else { return };
         let cursor = window.cursor;
@@ -130,6 +161,62 @@ impl Ledger {
         if end > cursor {
             self.entries.pass(partition, end);
         }
+        if why == Skip::Trimmed {
+            let fences = &mut self.entries.windows[partition as usize].fences;
+            fences.trimmed = fences.trimmed.max(end);
+        }
+    }
+
+    fn apply_settled_through(&mut self, partition: u32, end: u64, slot: u16) {
+        let Some(window) = self.entries.window(partition) else { return };
+        let (floor, cursor) = (window.floor, window.cursor);
+        let mut settled = end.saturating_sub(cursor);
+        self.entries.change(partition, floor..end.min(cursor), |group, held| {
+            let others = group.tag.state() == State::Leased && held?.slot != slot;
+            if others || held.is_none() {
+                return None;
+            }
+            settled += group.count;
+            Some(Next::SETTLED)
+        });
+        if end > cursor {
+            self.entries.pass(partition, end);
+        }
+        add(&mut self.totals.acked, settled);
+    }
+
+    fn apply_reset(&mut self, partition: u32, to: u64) {
+        let Some(window) = self.entries.window(partition) else { return };
+        let open = window.groups(window.floor..to.max(window.floor));
+        let open = open.filter(|group| group.tag.state() != State::Settled);
+        let lost: u64 = open.map(|group| group.count).sum();
+        add(&mut self.totals.lost, lost);
+        self.unpark(partition, to, OFFSETS_MAX);
+        self.entries.restart(partition, to);
+        self.entries.windows[partition as usize].fences.reset = self.next_lease;
+    }
+
+    fn apply_round(&mut self, round: &Round) {
+        if let Some(took) = round.took {
+            add(&mut self.totals.rebalances, 1);
+            add(&mut self.totals.rebalancing, took);
+        }
+        let Self { owners, members, entries, next_lease, .. } = self;
+        let name = |slot| members.in_slot(slot).map(|member| Arc::clone(&member.name));
+        owners.turn(round, name, |partition| {
+            entries.windows[partition as usize].fences.revoked = *next_lease;
+        });
+    }
+
+    fn apply_evicted(&mut self, partition: u32, due: Moment, last: Last) {
+        for (partition, span) in self.entries.spans_with_leases_in(partition) {
+            self.withdraw(partition, span, last, |group, held| {
+                let leased = group.tag.state() == State::Leased;
+                let hold = Hold { time: due, slot: Void::Revoked.slot(), ..held };
+                leased.then_some((State::Withdrawn, hold))
+            });
+        }
+        self.entries.windows[partition as usize].fences.revoked = self.next_lease;
     }
 
     fn unpark(&mut self, partition: u32, first: u64, end: u64) {
@@ -143,6 +230,11 @@ impl Ledger {
     }
 
     fn apply_left(&mut self, slot: u16, why: Gone, due: Moment, last: Last) {
+        if let Some(member) = self.members.in_slot(slot) {
+            let name = Arc::clone(&member.name);
+            self.owners.forget(slot, &name);
+            self.owners.version += 1;
+        }
         self.members.leave(slot, why);
         for (partition, span) in self.entries.spans_with_leases() {
             if self.entries.leased_by(slot) == 0 {
@@ -177,6 +269,9 @@ impl Ledger {
                 Some((state, Hold { lease: BEFORE, time, slot: why.slot() }))
             });
         }
+        let Self { owners, members, .. } = self;
+        let name = |slot| members.in_slot(slot).map(|member| Arc::clone(&member.name));
+        owners.clear(name, reopening.generation);
         self.members.clear();
         self.first_lease = reopening.next_lease;
         self.next_lease = reopening.next_lease;
@@ -192,13 +287,16 @@ impl Ledger {
         out: impl Fn(&Group, Hold) -> Option<(State, Hold)>,
     ) {
         let first_lease = self.first_lease;
-        let (parked, totals) = (&mut self.parked, &mut self.totals);
-        self.entries.change(partition, span, |group, held| {
+        let Self { parked, totals, exhausted, watched, entries, .. } = self;
+        entries.change(partition, span, |group, held| {
             let held = held?;
             let (state, next) = out(group, held)?;
             let (was, attempts) = (group.tag.state(), group.tag.attempts());
             if was != State::Leased || attempts < last.attempt {
                 return Some(Next::held(state, attempts, next));
+            }
+            if *watched {
+                exhausted.push(spent_of(partition, group, last.then));
             }
             match last.then {
                 Exhausted::Discard => add(&mut totals.discarded, group.count),
@@ -211,6 +309,11 @@ impl Ledger {
             Some(Next::SETTLED)
         });
     }
+}
+
+fn spent_of(partition: u32, group: &Group, then: Exhausted) -> Spent {
+    let count = u32::try_from(group.count).expect("no longer than a chunk");
+    Spent { run: Run::new(partition, group.first, count), attempts: group.tag.attempts(), then }
 }
 
 /// The number by which a parked entry's last lease is known; 0 for one of an earlier opening.

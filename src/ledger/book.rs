@@ -11,10 +11,11 @@
 use std::collections::BTreeMap;
 
 use super::entries::Entries;
-use super::event::{MemberId, Totals};
+use super::event::{MemberId, Run, Totals};
 use super::hold::{BEFORE, Hold};
 use super::member::Members;
-use super::policy::Policy;
+use super::owner::Owners;
+use super::policy::{Exhausted, Policy};
 use super::times::NEVER;
 use super::window::{Group, State};
 use crate::clock::Moment;
@@ -41,12 +42,24 @@ pub(crate) struct Ledger {
     pub(super) policy: Policy,
     pub(super) entries: Entries,
     pub(super) members: Members,
+    pub(super) owners: Owners,
     pub(super) parked: BTreeMap<EntryId, Parked>,
     pub(super) totals: Totals,
     pub(super) first_lease: u64,
     pub(super) next_lease: u64,
     /// Replay met entries that the log no longer has.
     pub(super) cut: bool,
+    /// Whether anybody wants to know what is exhausted, and what was since it was told.
+    pub(super) watched: bool,
+    pub(super) exhausted: Vec<Spent>,
+}
+
+/// Entries that were exhausted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) run: Run,
+    pub(crate) attempts: u16,
+    pub(crate) then: Exhausted,
 }
 
 /// How many entries are what.
@@ -66,8 +79,24 @@ pub(crate) struct Counts {
     pub(crate) acked: u64,
     /// Settled by policy or by hand, likewise.
     pub(crate) discarded: u64,
-    /// Skipped or trimmed before they were settled, likewise.
+    /// Skipped before they were settled, likewise.
     pub(crate) lost: u64,
+    /// Trimmed before they were settled, likewise.
+    pub(crate) trimmed: u64,
+    /// Rebalances that came to their end, likewise, and how many microseconds they took.
+    pub(crate) rebalances: u64,
+    pub(crate) rebalancing: u64,
+}
+
+/// A member as others see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) id: MemberId,
+    pub(crate) name: &'a str,
+    /// How many entries it holds.
+    pub(crate) leased: u64,
+    /// When it last gave a sign of life.
+    pub(crate) at: Moment,
 }
 
 /// Where a pending entry stands.
@@ -94,15 +123,20 @@ pub(crate) struct PendingEntry<'a> {
 impl Ledger {
     /// A group that reads each partition from its start.
     pub(crate) fn new(policy: Policy, starts: &[u64]) -> Self {
+        let mut owners = Owners::default();
+        owners.grow(starts.len());
         Self {
             policy,
             entries: Entries::new(starts),
             members: Members::default(),
+            owners,
             parked: BTreeMap::new(),
             totals: Totals::default(),
             first_lease: 1,
             next_lease: 1,
             cut: false,
+            watched: false,
+            exhausted: Vec::new(),
         }
     }
 
@@ -113,6 +147,16 @@ impl Ledger {
     /// What was decided under the old policy stays decided.
     pub(crate) fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+    }
+
+    /// Says whether anybody wants to know what is exhausted from now on.
+    pub(crate) fn watch(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// What was exhausted since the last call, while somebody wanted to know.
+    pub(crate) fn take_exhausted(&mut self) -> Vec<Spent> {
+        std::mem::take(&mut self.exhausted)
     }
 
     pub(crate) fn partitions(&self) -> usize {
@@ -129,11 +173,11 @@ impl Ledger {
         Some(self.entries.window(partition)?.cursor)
     }
 
-    /// How many entries below `ends` are neither settled nor set aside.
-    pub(crate) fn lag(&self, ends: &[u64]) -> u64 {
-        let unread = self.entries.windows.iter().zip(ends);
-        let unread = unread.map(|(window, end)| end.saturating_sub(window.cursor));
-        self.entries.pending() + unread.fold(0, u64::saturating_add)
+    /// How many entries of a partition that is stored from `start` to `end` are neither settled
+    /// nor set aside.
+    pub(crate) fn lag(&self, partition: u32, start: u64, end: u64) -> u64 {
+        let Some(window) = self.entries.window(partition) else { return 0 };
+        window.pending + end.saturating_sub(window.cursor.max(start))
     }
 
     pub(crate) fn counts(&self, now: Moment) -> Counts {
@@ -148,6 +192,9 @@ impl Ledger {
             acked: self.totals.acked,
             discarded: self.totals.discarded,
             lost: self.totals.lost,
+            trimmed: self.totals.trimmed,
+            rebalances: self.totals.rebalances,
+            rebalancing: self.totals.rebalancing,
         }
     }
 
@@ -160,11 +207,20 @@ impl Ledger {
         Ok(all.min(own).min(PENDING_MAX.saturating_sub(self.entries.pending())))
     }
 
-    /// The live members, by slot, with how many entries each has leased.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (MemberId, &str, u64)> {
-        self.members.live().map(|(id, member)| (id, &*member.name, self.entries.leased_by(id.slot)))
+    /// The live members, by slot.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.members.live().map(|(id, member)| {
+            let leased = self.entries.leased_by(id.slot);
+            Seen { id, name: &member.name, leased, at: member.seen }
+        })
     }
 
+    /// The name of the member in a slot.
+    pub(crate) fn name(&self, slot: u16) -> Option<&str> {
+        self.members.in_slot(slot).map(|member| &*member.name)
+    }
+
+    /// The member of that name.
     #[cfg(test)]
     pub(crate) fn member(&self, name: &str) -> Option<MemberId> {
         let slot = *self.members.names.get(name)?;
@@ -172,7 +228,7 @@ impl Ledger {
     }
 
     /// The attempts of a run's entries, as (first offset, count, attempts).
-    pub(crate) fn attempts(&self, run: super::Run) -> impl Iterator<Item = (u64, u64, u16)> {
+    pub(crate) fn attempts(&self, run: Run) -> impl Iterator<Item = (u64, u64, u16)> {
         let window = self.entries.window(run.partition);
         let groups = window.into_iter().flat_map(move |window| window.groups(run.offsets()));
         groups.map(|group| (group.first, group.count, group.tag.attempts()))
@@ -218,16 +274,17 @@ impl Ledger {
         self.parked.range(first..).map(|(id, parked)| (*id, parked.attempts))
     }
 
-    /// Whether anything waits to be handed out again now.
-    pub(crate) fn has_due(&self, now: Moment) -> bool {
-        self.entries.index.due.ready(now).next().is_some()
+    /// Whether anything waits to be handed out again now that the member in `slot` may read.
+    pub(crate) fn has_due(&self, now: Moment, slot: u16) -> bool {
+        self.entries.index.due.is_ready(now, |partition| self.may_read(slot, partition))
     }
 
     /// When something next becomes due after `now`: a lease or a session ends, or an entry has
     /// waited long enough. [`NEVER`] if nothing will.
     pub(crate) fn next_moment(&mut self, now: Moment) -> Moment {
         let due = self.entries.index.due.next_after(now);
-        self.first_deadline().min(due).min(self.members.next_end())
+        let eviction = self.owners.next_eviction(|partition| self.is_busy(partition));
+        self.first_deadline().min(due).min(self.members.next_end()).min(eviction)
     }
 
     /// The true end of the lease that ends first. Each chunk is scanned at most once.

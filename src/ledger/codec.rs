@@ -19,16 +19,22 @@
 //! | 11 | redriven | run |
 //! | 12 | parked, now discarded | run |
 //! | 13 | skipped as lost | partition, first offset, count |
-//! | 14 | reopened | unclean (u8: 0, 1), next lease number, totals, last, how many, end of each |
+//! | 14 | reopened | unclean (u8: 0, 1), next lease number, generation, totals, last, how many, end of each |
+//! | 15 | trimmed before they were settled | partition, first offset, count |
+//! | 16 | settled through an offset | partition, one past the last offset, slot |
+//! | 17 | reset | partition, next offset |
+//! | 18 | round | generation, what (u8: 1 everybody reads everything, 2 a rebalance ends), if it ends: how long it took, how many are revoked, each: partition, how many are given, each: partition and slot |
+//! | 19 | evicted from a partition that was revoked | partition, last |
 //!
-//! Totals are the numbers of entries acked, discarded, lost and redelivered since the group exists;
+//! Totals are the numbers of entries acked, discarded, lost, trimmed and redelivered, and of
+//! rebalances and the microseconds they took, since the group exists;
 //! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
 //! The wall is left out where the delay is 0. Tag 0 is never used.
 //!
 //! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
 //! opening is going to end it, and a decoded delay is what is left of it.
 
-use super::event::{Event, Last, Reopening, Run, Settle, Totals, Wait};
+use super::event::{Event, Last, Reopening, Round, Run, Settle, Skip, Totals, Wait};
 use super::policy::Exhausted;
 use super::replay::{Inconsistent, ensure};
 use super::times::{NEVER, Now};
@@ -77,7 +83,7 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put(out, *lease);
             put(out, *slot);
         }
-        Event::Extended { late: false, .. } => {}
+        Event::Extended { late: false, .. } | Event::Planned(_) => {}
         Event::Extended { run, .. } => put_run(out, 4, *run),
         Event::Settled { run, how: Settle::Acked } => put_run(out, 5, *run),
         Event::Settled { run, how: Settle::Discarded } => put_run(out, 6, *run),
@@ -89,8 +95,8 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::Parked { run } => put_run(out, 10, *run),
         Event::Redriven { run, .. } => put_run(out, 11, *run),
         Event::Dropped { run } => put_run(out, 12, *run),
-        Event::Skipped { partition, first, end } => {
-            out.push(13);
+        Event::Skipped { partition, first, end, why } => {
+            out.push(if *why == Skip::Asked { 13 } else { 15 });
             put(out, *partition);
             put(out, *first);
             put(out, end - first);
@@ -98,6 +104,26 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::Reopened(reopening) => {
             out.push(14);
             put_reopening(out, reopening);
+        }
+        Event::SettledThrough { partition, end, slot } => {
+            out.push(16);
+            put(out, *partition);
+            put(out, *end);
+            put(out, *slot);
+        }
+        Event::Reset { partition, to } => {
+            out.push(17);
+            put(out, *partition);
+            put(out, *to);
+        }
+        Event::Round(round) => {
+            out.push(18);
+            put_round(out, round);
+        }
+        Event::Evicted { partition, last, .. } => {
+            out.push(19);
+            put(out, *partition);
+            put_last(out, *last);
         }
     }
 }
@@ -143,19 +169,59 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
         10 => Event::Parked { run: read_run(reader)? },
         11 => Event::Redriven { run: read_run(reader)?, due: now.at },
         12 => Event::Dropped { run: read_run(reader)? },
-        13 => {
-            let (partition, first, count) = (reader.small()?, reader.number()?, reader.number()?);
-            let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
-            Event::Skipped { partition, first, end }
-        }
+        13 => read_skipped(reader, Skip::Asked)?,
         14 => Event::Reopened(Box::new(read_reopening(reader, now)?)),
+        15 => read_skipped(reader, Skip::Trimmed)?,
+        16 => Event::SettledThrough {
+            partition: reader.small()?,
+            end: reader.number()?,
+            slot: reader.small()?,
+        },
+        17 => Event::Reset { partition: reader.small()?, to: reader.number()? },
+        18 => Event::Round(Box::new(read_round(reader)?)),
+        19 => Event::Evicted { partition: reader.small()?, due: now.at, last: read_last(reader)? },
         _ => return Err(Inconsistent("no such event")),
     })
+}
+
+fn read_skipped(reader: &mut Reader<'_>, why: Skip) -> Result<Event, Inconsistent> {
+    let (partition, first, count) = (reader.small()?, reader.number()?, reader.number()?);
+    let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
+    Ok(Event::Skipped { partition, first, end, why })
+}
+
+fn put_round(out: &mut Vec<u8>, round: &Round) {
+    put(out, round.generation);
+    out.push(u8::from(round.open) | u8::from(round.took.is_some()) << 1);
+    if let Some(took) = round.took {
+        put(out, took);
+    }
+    put(out, round.revoked.len() as u64);
+    for partition in &round.revoked {
+        put(out, *partition);
+    }
+    put(out, round.given.len() as u64);
+    for (partition, slot) in &round.given {
+        put(out, *partition);
+        put(out, *slot);
+    }
+}
+
+fn read_round(reader: &mut Reader<'_>) -> Result<Round, Inconsistent> {
+    let generation = reader.number()?;
+    let what = reader.byte()?;
+    ensure(what <= 3, "no such round")?;
+    let took = if what & 2 == 0 { None } else { Some(reader.number()?) };
+    let revoked = (0..reader.count(1)?).map(|_| reader.small()).collect::<Result<_, _>>()?;
+    let given = (0..reader.count(2)?).map(|_| Ok((reader.small()?, reader.small()?)));
+    let given = given.collect::<Result<_, _>>()?;
+    Ok(Round { generation, open: what & 1 != 0, revoked, given, took, until: NEVER })
 }
 
 fn put_reopening(out: &mut Vec<u8>, reopening: &Reopening) {
     out.push(u8::from(reopening.unclean));
     put(out, reopening.next_lease);
+    put(out, reopening.generation);
     put_totals(out, reopening.totals);
     put_last(out, reopening.last);
     put_list(out, &reopening.ends);
@@ -169,6 +235,7 @@ fn read_reopening(reader: &mut Reader<'_>, now: Now) -> Result<Reopening, Incons
             _ => return Err(Inconsistent("neither clean nor unclean")),
         },
         next_lease: reader.number()?,
+        generation: reader.number()?,
         totals: read_totals(reader)?,
         last: read_last(reader)?,
         ends: read_list(reader)?,
@@ -177,8 +244,8 @@ fn read_reopening(reader: &mut Reader<'_>, now: Now) -> Result<Reopening, Incons
 }
 
 pub(super) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
-    let Totals { acked, discarded, lost, redelivered } = totals;
-    for total in [acked, discarded, lost, redelivered] {
+    let Totals { acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing } = totals;
+    for total in [acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing] {
         put(out, total);
     }
 }
@@ -188,7 +255,10 @@ pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsisten
         acked: reader.number()?,
         discarded: reader.number()?,
         lost: reader.number()?,
+        trimmed: reader.number()?,
         redelivered: reader.number()?,
+        rebalances: reader.number()?,
+        rebalancing: reader.number()?,
     })
 }
 

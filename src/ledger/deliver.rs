@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::book::{Ledger, OFFSETS_MAX};
-use super::event::{Event, MemberId, Run};
+use super::event::{Event, MemberId, Run, Settle, Skip};
 use super::hold::LEASES_MAX;
 use super::times::after;
 use super::window::State;
@@ -21,13 +21,15 @@ pub(crate) enum Then {
 }
 
 impl Ledger {
-    /// Appends what may be handed out again now, by due time, then id: at most `max` entries.
+    /// Appends what may be handed out again now to the member in `slot`, by due time, then id: at
+    /// most `max` entries.
     ///
     /// A suspect before its last attempt goes alone, because whoever kills the process now is
     /// exhausted by it: the read that would reach one ends before it.
-    pub(crate) fn due_runs(&self, now: Moment, max: u32, out: &mut Vec<Run>) -> Then {
+    pub(crate) fn due_runs(&self, now: Moment, slot: u16, max: u32, out: &mut Vec<Run>) -> Then {
         let mut left = max;
-        for (id, count) in self.entries.index.due.ready(now) {
+        let readable = |partition| self.may_read(slot, partition);
+        for (id, count) in self.entries.index.due.ready(now, readable) {
             if left == 0 {
                 break;
             }
@@ -95,6 +97,15 @@ impl Ledger {
         Ok(number)
     }
 
+    /// Settles runs that a hand-out of the same call leases, in the mode in which reading is
+    /// acking.
+    pub(crate) fn settle_handed_out(runs: &[Run], out: &mut Vec<Event>) {
+        let from = out.len();
+        for run in runs {
+            Event::Settled { run: *run, how: Settle::Acked }.push(from, out);
+        }
+    }
+
     /// Gives up all entries of a partition from `first` to `end`, whatever they are, as lost.
     /// Returns how many that are: those settled before are not lost, the parked ones are.
     ///
@@ -108,8 +119,7 @@ impl Ledger {
         out: &mut Vec<Event>,
     ) -> Result<u64> {
         let Some(window) = self.entries.window(partition) else {
-            let partitions = u32::try_from(self.partitions()).unwrap_or(u32::MAX);
-            return Err(Error::NoSuchPartition { partition, partitions });
+            return Err(self.no_such_partition(partition));
         };
         if first > window.cursor {
             let start = EntryId::new(partition, first);
@@ -118,13 +128,13 @@ impl Ledger {
         let end = end.min(OFFSETS_MAX);
         let lost = self.would_lose(partition, first, end);
         if lost > 0 {
-            out.push(Event::Skipped { partition, first, end });
+            out.push(Event::Skipped { partition, first, end, why: Skip::Asked });
         }
         Ok(lost)
     }
 
     /// How many entries between `first` and `end` are not settled, or are parked.
-    pub(super) fn would_lose(&self, partition: u32, first: u64, end: u64) -> u64 {
+    pub(crate) fn would_lose(&self, partition: u32, first: u64, end: u64) -> u64 {
         let Some(window) = self.entries.window(partition) else { return 0 };
         if first >= end {
             return 0;

@@ -89,13 +89,25 @@ impl Entries {
         (0..).zip(&self.windows)
     }
 
-    /// Where leased entries are, by chunk.
+    /// Where leased entries are, by chunk: of all partitions.
     pub(super) fn spans_with_leases(&self) -> Vec<(u32, Range<u64>)> {
-        let chunks = self.numbered().flat_map(|(partition, window)| {
-            window.chunks.iter().map(move |(number, chunk)| (partition, *number, chunk.leased))
-        });
-        let leased = chunks.filter(|(.., leased)| *leased > 0);
-        leased.map(|(partition, n, _)| (partition, n * CHUNK..n * CHUNK + CHUNK)).collect()
+        let all = self.numbered().flat_map(|(partition, window)| spans(partition, window));
+        all.collect()
+    }
+
+    /// The same for one of them.
+    pub(super) fn spans_with_leases_in(&self, partition: u32) -> Vec<(u32, Range<u64>)> {
+        self.window(partition).into_iter().flat_map(|window| spans(partition, window)).collect()
+    }
+
+    /// The same for all, in as many steps as there are such chunks. Not while a journal is
+    /// replayed, when leases have no end.
+    pub(super) fn spans_with_deadlines(&self) -> Vec<(u32, Range<u64>)> {
+        let bounds = self.index.bounds.iter();
+        let mut chunks: Vec<_> =
+            bounds.map(|(_, partition, number)| (*partition, *number)).collect();
+        chunks.sort_unstable();
+        chunks.into_iter().map(|(partition, n)| (partition, n * CHUNK..n * CHUNK + CHUNK)).collect()
     }
 
     /// Adds partitions.
@@ -124,8 +136,11 @@ impl Entries {
                 let group = chunk.group(at, end);
                 let held = (group.hold != NONE).then(|| index.holds.get(group.hold));
                 if let Some(next) = next(&group, held) {
-                    window.pending += count_if(next.tag.state().is_pending(), &group);
-                    window.pending -= count_if(group.tag.state().is_pending(), &group);
+                    let (old, new) = (group.tag.state(), next.tag.state());
+                    window.pending += count_if(new.is_pending(), &group);
+                    window.pending -= count_if(old.is_pending(), &group);
+                    window.leased += count_if(new == State::Leased, &group);
+                    window.leased -= count_if(old == State::Leased, &group);
                     index.put((partition, number), chunk, &group, held, next);
                 }
                 at = group.end();
@@ -178,6 +193,17 @@ impl Entries {
             self.index.bounds.remove(&(chunk.earliest, partition, number));
         }
         window.cut(end);
+    }
+
+    /// Starts a partition anew at `to`, with nothing pending.
+    pub(super) fn restart(&mut self, partition: u32, to: u64) {
+        let cursor = self.windows[partition as usize].cursor;
+        self.change(partition, 0..cursor, |_, held| held.map(|_| Next::SETTLED));
+        let window = &mut self.windows[partition as usize];
+        for (number, chunk) in std::mem::take(&mut window.chunks) {
+            self.index.bounds.remove(&(chunk.earliest, partition, number));
+        }
+        *window = Window { fences: window.fences, ..Window::starting_at(to) };
     }
 
     /// Learns when the first lease of a chunk really ends.
@@ -261,6 +287,12 @@ impl Index {
             self.suspects -= if state == State::Suspect { count } else { 0 };
         }
     }
+}
+
+fn spans(partition: u32, window: &Window) -> impl Iterator<Item = (u32, Range<u64>)> {
+    let chunks = if window.leased > 0 { Some(&window.chunks) } else { None };
+    let leased = chunks.into_iter().flatten().filter(|(_, chunk)| chunk.leased > 0);
+    leased.map(move |(n, _)| (partition, n * CHUNK..n * CHUNK + CHUNK))
 }
 
 fn count_if(counts: bool, group: &Group) -> u64 {

@@ -111,13 +111,54 @@ pub(crate) struct Last {
     pub(crate) then: Exhausted,
 }
 
+/// Why entries are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// Somebody said so.
+    Asked,
+    /// The log no longer has them.
+    Trimmed,
+}
+
 /// What was done since the group was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) acked: u64,
     pub(crate) discarded: u64,
     pub(crate) lost: u64,
+    pub(crate) trimmed: u64,
     pub(crate) redelivered: u64,
+    pub(crate) rebalances: u64,
+    /// Microseconds.
+    pub(crate) rebalancing: u64,
+}
+
+/// A target that a strategy chose. It is never stored: opening ends what it was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    /// Everybody reads everything.
+    pub(crate) open: bool,
+    /// Whether all is taken back before anything is given.
+    pub(crate) eager: bool,
+    /// A slot for each partition.
+    pub(crate) target: Box<[u16]>,
+    pub(crate) at: Moment,
+}
+
+/// One step towards a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) generation: u64,
+    /// Everybody reads everything.
+    pub(crate) open: bool,
+    /// Partitions that are taken from their owners, in order.
+    pub(crate) revoked: Box<[u32]>,
+    /// Partitions that are given, with the slot of the member, in order.
+    pub(crate) given: Box<[(u32, u16)]>,
+    /// How long the rebalance took that ends with this round, in microseconds.
+    pub(crate) took: Option<u64>,
+    /// When who still holds leases in what was revoked is evicted.
+    pub(crate) until: Moment,
 }
 
 /// What a group is left with when its directory is opened again.
@@ -127,6 +168,7 @@ pub(crate) struct Reopening {
     pub(crate) ends: Box<[u64]>,
     pub(crate) unclean: bool,
     pub(crate) next_lease: u64,
+    pub(crate) generation: u64,
     /// Said again, because a later replay may count what a log had lost by then.
     pub(crate) totals: Totals,
     pub(crate) last: Last,
@@ -155,7 +197,17 @@ pub(crate) enum Event {
     /// Parked entries are done with.
     Dropped { run: Run },
     /// All entries from `first` to `end`, whatever they were, are lost.
-    Skipped { partition: u32, first: u64, end: u64 },
+    Skipped { partition: u32, first: u64, end: u64, why: Skip },
+    /// All entries below `end` that no other member holds are done with.
+    SettledThrough { partition: u32, end: u64, slot: u16 },
+    /// The group goes on from `to`: what is pending is forgotten, and what lies before is given up.
+    Reset { partition: u32, to: u64 },
+    /// A strategy chose who is to own what.
+    Planned(Box<Planned>),
+    /// Partitions were revoked, or given.
+    Round(Box<Round>),
+    /// A partition that was revoked was not let go of in time: the leases in it are void.
+    Evicted { partition: u32, due: Moment, last: Last },
     /// The directory was opened again.
     Reopened(Box<Reopening>),
 }

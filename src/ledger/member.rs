@@ -9,6 +9,7 @@
 //! reopening ends all memberships.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::event::MemberId;
 use super::times::NEVER;
@@ -26,11 +27,13 @@ const GONE_MAX: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) join: u64,
     /// The first lease number that can be this member's.
     pub(super) since: u64,
     pub(super) alive_until: Moment,
+    /// When it last gave a sign of life.
+    pub(super) seen: Moment,
     /// It gave a sign of life that read no clock; it is then in the list of such members, too.
     pub(super) touched: bool,
     /// Its blocked reads.
@@ -40,7 +43,7 @@ pub(super) struct Member {
 #[derive(Debug, Default)]
 pub(super) struct Members {
     pub(super) slots: BTreeMap<u16, Member>,
-    pub(super) names: BTreeMap<Box<str>, u16>,
+    pub(super) names: BTreeMap<Arc<str>, u16>,
     pub(super) next_join: u64,
     pub(super) wake: Moment,
     touched: Vec<MemberId>,
@@ -85,7 +88,7 @@ impl Members {
     /// Puts a member into a vacant slot.
     pub(super) fn enter(&mut self, slot: u16, member: Member) {
         self.next_join = self.next_join.max(member.join.saturating_add(1));
-        self.names.insert(member.name.clone(), slot);
+        self.names.insert(Arc::clone(&member.name), slot);
         self.wake = if self.names.len() == 1 { NEVER } else { self.wake }.min(member.alive_until);
         self.slots.insert(slot, member);
     }
@@ -130,6 +133,7 @@ impl Members {
         for id in touched.drain(..) {
             if let Ok(member) = self.get_mut(id) {
                 member.touched = false;
+                member.seen = now;
                 member.alive_until = member.alive_until.max(alive_until);
             }
         }
@@ -141,6 +145,7 @@ impl Members {
         let mut over = Vec::new();
         for (slot, member) in &mut self.slots {
             if member.blocked > 0 {
+                member.seen = now;
                 member.alive_until = member.alive_until.max(alive_until);
             }
             if member.alive_until <= now && over.len() < max {

@@ -26,8 +26,9 @@
 //! | `due` | what waits, by time |
 //! | `entries` | the windows with their indexes, kept in step |
 //! | `member` | who is in the group, and for how long |
+//! | `owner` | which member reads which partition |
 //! | `book` | the ledger itself, and what `info` asks of it |
-//! | `deliver`, `settle`, `expire`, `session`, `park`, `reopen` | the commands |
+//! | `deliver`, `settle`, `expire`, `session`, `rebalance`, `position`, `park`, `reopen` | the commands |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
 //! | `wire`, `codec`, `snapshot` | the stored form |
 //! | `times` | arithmetic on moments |
@@ -43,8 +44,11 @@ mod event;
 mod expire;
 mod hold;
 mod member;
+mod owner;
 mod park;
 mod policy;
+mod position;
+mod rebalance;
 mod reopen;
 mod replay;
 mod session;
@@ -59,11 +63,13 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use book::{Ledger, PendingEntry, Standing};
+pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
 pub(crate) use codec::{decode, encode};
 pub(crate) use deliver::Then;
-pub(crate) use event::{Claim, Event, MemberId, Run};
-pub(crate) use policy::{Backoff, Exhausted, Policy};
+pub(crate) use event::{Claim, Event, MemberId, Round, Run, Skip};
+pub(crate) use owner::NOBODY;
+pub(crate) use policy::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
+pub(crate) use rebalance::{Roster, Target};
 pub(crate) use replay::Inconsistent;
 pub(crate) use settle::Again;
 pub(crate) use times::Now;

@@ -20,6 +20,12 @@ pub(crate) struct Policy {
     pub(crate) max_in_flight: u64,
     /// How many of these by one consumer.
     pub(crate) max_in_flight_per_consumer: u64,
+    /// How long a member may go on with what it held of a partition that was taken from it.
+    pub(crate) revocation_timeout: Duration,
+    /// What happens where the log no longer has what comes next.
+    pub(crate) on_trimmed: OnTrimmed,
+    /// What counts as an ack.
+    pub(crate) ack: AckMode,
 }
 
 impl Policy {
@@ -40,6 +46,9 @@ impl Default for Policy {
             on_exhausted: Exhausted::Park,
             max_in_flight: 100_000,
             max_in_flight_per_consumer: u64::MAX,
+            revocation_timeout: Duration::from_secs(60),
+            on_trimmed: OnTrimmed::Earliest,
+            ack: AckMode::Explicit,
         }
     }
 }
@@ -70,6 +79,30 @@ impl Backoff {
             }
         }
     }
+}
+
+/// Where a group goes on whose position was trimmed away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnTrimmed {
+    /// At the first entry that is left.
+    Earliest,
+    /// Behind the last one.
+    Latest,
+    /// Nowhere, until it is reset.
+    Error,
+}
+
+/// What counts as an ack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckMode {
+    /// An ack.
+    Explicit,
+    /// The consumer's next read.
+    OnNextRead,
+    /// The same, at most once in that time.
+    Interval(Duration),
+    /// The read that hands the entry out.
+    OnRead,
 }
 
 /// What becomes of an entry after its last attempt.

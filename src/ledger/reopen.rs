@@ -8,7 +8,6 @@ use super::event::{Event, Reopening};
 use super::hold::LEASES_MAX;
 use super::window::Window;
 use crate::clock::Moment;
-use crate::id::EntryId;
 
 /// How far lease numbers jump after an unclean end. Hand-outs that the journal lost with the power
 /// may have been stored by somebody, and must not be given again. It is more than any process can
@@ -37,14 +36,9 @@ impl Ledger {
     ) {
         let mut totals = self.totals;
         for ((partition, window), start) in self.entries.numbered().zip(starts) {
-            let first = EntryId::new(partition, 0);
-            let parked = self.parked.range(first..EntryId::new(partition, *start)).next();
-            let first = parked.map_or(window.floor, |(id, _)| id.offset().min(window.floor));
-            let lost = self.would_lose(partition, first, *start);
-            if lost > 0 {
-                out.push(Event::Skipped { partition, first, end: *start });
-                totals.lost = totals.lost.saturating_add(lost);
-            }
+            let end = ends.get(partition as usize).copied().unwrap_or(window.cursor);
+            let lost = self.trimmed(partition, *start, end, out);
+            totals.trimmed = totals.trimmed.saturating_add(lost);
         }
         let ends = (0..).zip(&self.entries.windows).map(|(n, window)| {
             let end = ends.get(n).copied().unwrap_or(0);
@@ -62,7 +56,8 @@ impl Ledger {
         let next_lease =
             if unclean { self.next_lease.saturating_add(JUMP) } else { self.next_lease };
         let (ends, last) = (ends.into_boxed_slice(), self.last());
-        let reopening = Reopening { ends, unclean, next_lease, totals, last, due: now };
+        let generation = self.owners.next_generation(unclean);
+        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due: now };
         out.push(Event::Reopened(Box::new(reopening)));
     }
 }

@@ -6,9 +6,10 @@
 //! entries are stored.
 
 use super::book::{Ledger, OFFSETS_MAX};
-use super::event::{Event, Run};
+use super::event::{Event, Round, Run};
 use super::hold::LEASES_MAX;
 use super::member::{MEMBERS_MAX, NAME_BYTES_MAX};
+use super::owner::Owner;
 use super::window::{Group, State};
 use crate::id::EntryId;
 
@@ -23,6 +24,13 @@ pub(crate) struct Inconsistent(pub(crate) &'static str);
 /// Fails with `what` unless it holds.
 pub(super) fn ensure(holds: bool, what: &'static str) -> Result<(), Inconsistent> {
     if holds { Ok(()) } else { Err(Inconsistent(what)) }
+}
+
+/// Brings an offset down to the end of its log; says whether it was beyond.
+fn cut_to(offset: &mut u64, end: u64) -> bool {
+    let beyond = *offset > end;
+    *offset = (*offset).min(end);
+    beyond
 }
 
 impl Ledger {
@@ -46,12 +54,14 @@ impl Ledger {
             return cut;
         }
         match event {
-            Event::Skipped { partition, first, end } => {
+            Event::Skipped { partition, first, end, .. } => {
                 let last = end_of(*partition);
                 let cut = *end > last;
                 (*first, *end) = ((*first).min(last), (*end).min(last));
                 cut
             }
+            Event::SettledThrough { partition, end, .. } => cut_to(end, end_of(*partition)),
+            Event::Reset { partition, to } => cut_to(to, end_of(*partition)),
             // It forgot what was left out, unless the log has lost more since.
             Event::Reopened(reopening) => {
                 let mut then = (0..).zip(&reopening.ends);
@@ -85,14 +95,29 @@ impl Ledger {
                 "what is not leased waits again",
             ),
             Event::Redriven { run, .. } | Event::Dropped { run } => self.check_parked(*run),
-            Event::Skipped { partition, first, end } => {
+            Event::Skipped { partition, first, end, .. } => {
                 let window = self.entries.window(*partition);
                 let window = window.ok_or(Inconsistent("no such partition"))?;
                 ensure(*end <= OFFSETS_MAX, "an offset is out of bounds")?;
                 ensure(first <= end, "a range ends before it starts")?;
                 ensure(*first <= window.cursor, "a range starts beyond the cursor")
             }
+            Event::SettledThrough { partition, end: offset, .. }
+            | Event::Reset { partition, to: offset } => {
+                ensure(self.entries.window(*partition).is_some(), "no such partition")?;
+                ensure(*offset <= OFFSETS_MAX, "an offset is out of bounds")
+            }
+            Event::Planned(planned) => {
+                let slots = planned.target.len();
+                ensure(planned.open || slots == self.partitions(), "a target of other partitions")
+            }
+            Event::Round(round) => self.check_round(round),
+            Event::Evicted { partition, .. } => {
+                let leaving = matches!(self.owners.owner(*partition), Owner::Leaving(_));
+                ensure(leaving, "who keeps a partition is evicted")
+            }
             Event::Reopened(reopening) => {
+                ensure(reopening.generation > self.owners.generation, "generations went back")?;
                 let ends = reopening.ends.len();
                 ensure(ends == self.partitions(), "the ends are not one for each partition")?;
                 ensure(reopening.next_lease >= self.next_lease, "lease numbers went back")
@@ -119,6 +144,7 @@ impl Ledger {
         ensure(lease.saturating_add(1) >= self.next_lease, "lease numbers went back")?;
         ensure(lease >= self.first_lease, "lease numbers went back")?;
         ensure(lease - self.first_lease < LEASES_MAX && lease < u64::MAX, "no such lease number")?;
+        ensure(self.may_read(slot, run.partition), "a hand-out of another member's partition")?;
         let window = self.entries.window(run.partition);
         if window.is_some_and(|window| window.cursor == run.first) {
             return Ok(());
@@ -127,13 +153,46 @@ impl Ledger {
     }
 
     fn check_extended(&self, run: Run) -> Result<(), Inconsistent> {
-        let mut groups = self.groups(run);
-        let good = groups.all(|group| match group.tag.state() {
+        let Some(window) = self.entries.window(run.partition) else { return Ok(()) };
+        let good = window.groups(run.offsets()).all(|group| match group.tag.state() {
             State::Leased => true,
-            State::Waiting => self.still_speaks(self.entries.index.holds.get(group.hold)),
+            State::Waiting => {
+                let hold = self.entries.index.holds.get(group.hold);
+                self.silenced(window, hold).is_none()
+            }
             _ => false,
         });
         ensure(good, "a lease that cannot go on is extended")
+    }
+
+    fn check_round(&self, round: &Round) -> Result<(), Inconsistent> {
+        let Round { generation, open, revoked, given, .. } = round;
+        ensure(*generation > self.owners.generation, "generations went back")?;
+        if *open {
+            return ensure(revoked.is_empty() && given.is_empty(), "what is open is given");
+        }
+        let partitions = self.partitions();
+        let all = !self.owners.open || revoked.len() == partitions;
+        ensure(all, "some of what is open is revoked")?;
+        ensure(revoked.is_sorted_by(|a, b| a < b), "partitions out of order")?;
+        ensure(given.is_sorted_by(|a, b| a.0 < b.0), "partitions out of order")?;
+        for partition in revoked {
+            ensure((*partition as usize) < partitions, "no such partition")?;
+            let owned = matches!(self.owners.owner(*partition), Owner::Member(_));
+            ensure(owned || self.owners.open, "what is nobody's is revoked")?;
+        }
+        for (partition, slot) in given {
+            ensure((*partition as usize) < partitions, "no such partition")?;
+            ensure(self.members.in_slot(*slot).is_some(), "a partition is given to nobody")?;
+            ensure(revoked.binary_search(partition).is_err(), "revoked and given in one round")?;
+            let free = match self.owners.owner(*partition) {
+                Owner::Nobody => true,
+                Owner::Member(_) => false,
+                Owner::Leaving(from) => from == Some(*slot) || !self.is_busy(*partition),
+            };
+            ensure(free, "what somebody holds is given")?;
+        }
+        Ok(())
     }
 
     fn check_states(

@@ -64,6 +64,7 @@ impl Ledger {
     pub(crate) fn touch(&mut self, now: Moment, member: MemberId) -> Result<()> {
         let alive_until = after(now, self.policy.session_timeout);
         let member = self.members.get_mut(member)?;
+        member.seen = now;
         member.alive_until = member.alive_until.max(alive_until);
         Ok(())
     }
@@ -89,6 +90,7 @@ impl Ledger {
         let alive_until = after(now, self.policy.session_timeout);
         if let Ok(member) = self.members.get_mut(member) {
             member.blocked = member.blocked.saturating_sub(1);
+            member.seen = now;
             member.alive_until = member.alive_until.max(alive_until);
             let ends = member.alive_until;
             self.members.wake = self.members.wake.min(ends);

@@ -11,7 +11,7 @@ use super::event::{Claim, Event, Run, Settle, Wait};
 use super::hold::{BEFORE, Hold};
 use super::policy::Exhausted;
 use super::times::{Now, later, micros};
-use super::window::{Group, State, Tag};
+use super::window::{Group, State, Tag, Window};
 use crate::clock::Moment;
 use crate::error::Lost;
 use crate::id::EntryId;
@@ -34,6 +34,7 @@ pub(super) enum Void {
     Left = 1,
     Reset = 2,
     Settled = 3,
+    Revoked = 4,
 }
 
 impl Void {
@@ -46,6 +47,7 @@ impl Void {
             0 => Lost::Released,
             1 => Lost::Left,
             3 => Lost::Settled,
+            4 => Lost::Revoked,
             _ => Lost::Reset,
         }
     }
@@ -171,7 +173,7 @@ impl Ledger {
             for group in window.groups(run.offsets()) {
                 let count = u32::try_from(group.count).expect("no longer than the claim's run");
                 let run = Run::new(run.partition, group.first, count);
-                match self.verdict(&group, claim.lease) {
+                match self.verdict(window, &group, claim.lease) {
                     Verdict::Held => good(run, group.tag, false),
                     Verdict::Late => good(run, group.tag, true),
                     Verdict::Void(why) => lost.extend(run.ids().map(|id| (id, why))),
@@ -180,30 +182,39 @@ impl Ledger {
         }
     }
 
-    fn verdict(&self, group: &Group, lease: u64) -> Verdict {
-        let state = group.tag.state();
+    fn verdict(&self, window: &Window, group: &Group, lease: u64) -> Verdict {
+        let (state, fences) = (group.tag.state(), window.fences);
         match state {
             State::Fresh => return Verdict::Void(Lost::Reset),
+            State::Settled if group.first < fences.trimmed => return Verdict::Void(Lost::Trimmed),
+            State::Settled if lease < fences.reset => return Verdict::Void(Lost::Reset),
             State::Settled => return Verdict::Void(Lost::Settled),
             _ => {}
         }
         let hold = self.entries.index.holds.get(group.hold);
         if self.lease_in_hold(lease) != hold.lease {
-            return Verdict::Void(Lost::Taken);
+            let reset = lease < fences.reset;
+            return Verdict::Void(if reset { Lost::Reset } else { Lost::Taken });
         }
         match state {
             State::Leased => Verdict::Held,
-            State::Waiting if self.still_speaks(hold) => Verdict::Late,
-            State::Waiting => Verdict::Void(Lost::Left),
+            State::Waiting => match self.silenced(window, hold) {
+                None => Verdict::Late,
+                Some(why) => Verdict::Void(Void::lost(why.slot())),
+            },
             _ => Verdict::Void(Void::lost(hold.slot)),
         }
     }
 
-    /// Whether the member that had the lease is still the one in its slot.
-    pub(super) fn still_speaks(&self, hold: Hold) -> bool {
+    /// Why the member that had the lease of a waiting entry no longer speaks for it; `None` if it
+    /// does: it is still the one in its slot, and the partition was not given to another since.
+    pub(super) fn silenced(&self, window: &Window, hold: Hold) -> Option<Void> {
         let number = self.first_lease + hold.lease.saturating_sub(1);
         let member = self.members.in_slot(hold.slot);
-        hold.lease != BEFORE && member.is_some_and(|member| member.since <= number)
+        if hold.lease == BEFORE || member.is_none_or(|member| member.since > number) {
+            return Some(Void::Left);
+        }
+        (number < window.fences.revoked).then_some(Void::Revoked)
     }
 }
 

@@ -7,19 +7,24 @@
 //! |---|---|
 //! | head | version (u8: 1), wall of the snapshot |
 //! | numbers | first lease of the opening, next lease, next join |
-//! | totals | acked, discarded, lost, redelivered |
+//! | totals | acked, discarded, lost, trimmed, redelivered, rebalances, microseconds these took |
 //! | members | how many; each: slot, join number, first lease it can have, name (text) |
-//! | partitions | how many; each: cursor, how many runs, the runs |
+//! | assignment | generation, whether everybody reads everything (u8: 0, 1), former owners: how many, each: name (text) |
+//! | partitions | how many; each: owner, in which generation it was given, former owner (0: none, else 1 + its place in the list), cursor, how many runs, the runs |
+//! | owner | 0 nobody; 1 leaving whom it was open to; else 2 * slot + 2 a member, 2 * slot + 3 leaving one |
 //! | run | state (u8: 2 leased, 3 waiting, 4 withdrawn, 5 suspect), entries since the last run's end, count, attempts, lease (0: of an earlier opening, else 1 + its number since the first), slot; if not leased, what is left of its delay |
 //! | parked | how many; each: partition, offset, attempts, lease number |
 //!
 //! The slot of a leased or waiting run is its member's; of another, why its lease is void (0
-//! released, 1 left, 2 reset, 3 settled). Entries between runs are settled or parked; the floor is
+//! released, 1 left, 2 reset, 3 settled, 4 revoked). Entries between runs are settled or parked; the floor is
 //! where the first run begins, or the cursor. Equal neighbours are one run, so equal ledgers have
 //! equal snapshots.
 //!
 //! Reading it allocates in proportion to its bytes (a chunk for a run, at most) and to the entries
 //! stored below `ends`; what lies beyond those is left out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::book::{Ledger, OFFSETS_MAX, Parked};
 use super::codec::{put_totals, read_totals};
@@ -27,6 +32,7 @@ use super::entries::Next;
 use super::event::Run;
 use super::hold::{BEFORE, Hold, LEASES_MAX};
 use super::member::{MEMBERS_MAX, Member, NAME_BYTES_MAX};
+use super::owner::Owner;
 use super::policy::Policy;
 use super::replay::{Inconsistent, PARTITIONS_MAX, ensure};
 use super::settle::Void;
@@ -74,8 +80,10 @@ impl Ledger {
             put(out, member.since);
             put_bytes(out, member.name.as_bytes());
         }
+        let names = self.put_assignment(out);
         put(out, self.entries.windows.len() as u64);
-        for window in &self.entries.windows {
+        for (partition, window) in self.entries.numbered() {
+            self.put_owner(partition, &names, out);
             self.put_window(window, now, out);
         }
         put(out, self.parked.len() as u64);
@@ -85,6 +93,35 @@ impl Ledger {
             put(out, parked.attempts);
             put(out, parked.lease);
         }
+    }
+
+    /// The former owners by name, with their places in the list.
+    fn put_assignment<'a>(&'a self, out: &mut Vec<u8>) -> BTreeMap<&'a str, u64> {
+        put(out, self.owners.generation);
+        out.push(u8::from(self.owners.open));
+        let names = self.owners.before.iter().filter_map(|name| Some((name.as_deref()?, 0)));
+        let mut names: BTreeMap<&str, u64> = names.collect();
+        put(out, names.len() as u64);
+        for (place, (name, number)) in (0..).zip(&mut names) {
+            *number = place;
+            put_bytes(out, name.as_bytes());
+        }
+        names
+    }
+
+    fn put_owner(&self, partition: u32, names: &BTreeMap<&str, u64>, out: &mut Vec<u8>) {
+        put(
+            out,
+            match self.owners.owner(partition) {
+                Owner::Nobody => 0,
+                Owner::Leaving(None) => 1,
+                Owner::Member(slot) => 2 + 2 * u32::from(slot),
+                Owner::Leaving(Some(slot)) => 3 + 2 * u32::from(slot),
+            },
+        );
+        put(out, self.owners.since[partition as usize]);
+        let before = self.owners.before[partition as usize].as_deref();
+        put(out, before.map_or(0, |name| names[name] + 1));
     }
 
     fn put_window(&self, window: &Window, now: Now, out: &mut Vec<u8>) {
@@ -112,7 +149,7 @@ impl Ledger {
         let mut last: Option<Stored> = None;
         let groups = window.groups(window.floor..window.cursor);
         for group in groups.filter(|group| group.tag.state().is_pending()) {
-            let run = self.stored(&group, now);
+            let run = self.stored(window, &group, now);
             if last.as_mut().is_some_and(|last| last.absorb(run)) {
                 continue;
             }
@@ -125,11 +162,16 @@ impl Ledger {
         }
     }
 
-    fn stored(&self, group: &Group, now: Now) -> Stored {
-        let Group { first, count, tag, hold } = *group;
-        let Hold { lease, time, slot } = self.entries.index.holds.get(hold);
+    fn stored(&self, window: &Window, group: &Group, now: Now) -> Stored {
+        let Group { first, count, mut tag, hold } = *group;
+        let hold = self.entries.index.holds.get(hold);
+        let Hold { lease, time, mut slot } = hold;
         let leased = tag.state() == State::Leased;
         let delay = if leased { 0 } else { time.0.saturating_sub(now.at.0) };
+        // The fence that silences it is not stored.
+        if tag.state() == State::Waiting && self.silenced(window, hold) == Some(Void::Revoked) {
+            (tag, slot) = (Tag::new(State::Withdrawn, tag.attempts()), Void::Revoked.slot());
+        }
         Stored { first, count, tag, lease, slot, delay }
     }
 
@@ -152,9 +194,12 @@ impl Ledger {
         ledger.members.next_join = reader.number()?;
         ledger.totals = read_totals(&mut reader)?;
         ledger.read_members(&mut reader)?;
-        let partitions = reader.count(2)?;
+        let names = ledger.read_assignment(&mut reader)?;
+        let partitions = reader.count(5)?;
         ensure(partitions <= PARTITIONS_MAX, "too many partitions")?;
+        ledger.owners.grow(partitions);
         for n in 0..partitions {
+            ledger.read_owner(&mut reader, n, &names)?;
             let end = ends.get(n).copied().unwrap_or(0);
             ledger.read_window(&mut reader, end, |delay| now.end_of(delay, wall))?;
         }
@@ -177,11 +222,58 @@ impl Ledger {
             ensure(in_bounds, "a member's name is out of bounds")?;
             ensure(!self.members.names.contains_key(name), "a member joins twice")?;
             ensure(since <= self.next_lease, "a member from the future")?;
-            let (alive_until, touched, blocked) = (NEVER, false, 0);
+            let (alive_until, seen, touched, blocked) = (NEVER, Moment::ZERO, false, 0);
             let name = name.into();
-            let member = Member { name, join, since, alive_until, touched, blocked };
+            let member = Member { name, join, since, alive_until, seen, touched, blocked };
             self.members.enter(slot, member);
         }
+        Ok(())
+    }
+
+    fn read_assignment(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Arc<str>>, Inconsistent> {
+        self.owners.generation = reader.number()?;
+        self.owners.open = match reader.byte()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Inconsistent("neither open nor assigned")),
+        };
+        let name = |reader: &mut Reader<'_>| {
+            let name = reader.text()?;
+            let in_bounds = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
+            ensure(in_bounds, "a member's name is out of bounds")?;
+            Ok(Arc::from(name))
+        };
+        (0..reader.count(2)?).map(|_| name(reader)).collect()
+    }
+
+    fn read_owner(
+        &mut self,
+        reader: &mut Reader<'_>,
+        index: usize,
+        names: &[Arc<str>],
+    ) -> Result<(), Inconsistent> {
+        let number: u32 = reader.small()?;
+        let slot = number.checked_sub(2).map(|number| u16::try_from(number / 2));
+        let slot = slot.transpose().map_err(|_| Inconsistent("no such owner"))?;
+        let owner = match slot {
+            None if number == 0 => Owner::Nobody,
+            None => Owner::Leaving(None),
+            Some(slot) if number % 2 == 0 => Owner::Member(slot),
+            Some(slot) => Owner::Leaving(Some(slot)),
+        };
+        let live = slot.is_none_or(|slot| self.members.in_slot(slot).is_some());
+        ensure(live, "a partition is owned by nobody")?;
+        ensure(!self.owners.open || owner == Owner::Nobody, "what is open is owned")?;
+        let since = reader.number()?;
+        ensure(since <= self.owners.generation, "a partition given in the future")?;
+        let before = match reader.number()?.checked_sub(1) {
+            None => None,
+            Some(place) => {
+                let name = usize::try_from(place).ok().and_then(|place| names.get(place));
+                Some(Arc::clone(name.ok_or(Inconsistent("no such former owner"))?))
+            }
+        };
+        self.owners.restore(index, owner, since, before);
         Ok(())
     }
 
@@ -198,7 +290,7 @@ impl Ledger {
         let partition = u32::try_from(self.partitions()).expect("PARTITIONS_MAX fits");
         let mut at = 0;
         for n in 0..reader.count(6)? {
-            let run = self.read_run(reader, at, cursor)?;
+            let run = self.read_run(reader, partition, at, cursor)?;
             at = run.first + run.count;
             let (first, end) = (run.first.min(limit), at.min(limit));
             if n == 0 {
@@ -222,6 +314,7 @@ impl Ledger {
     fn read_run(
         &self,
         reader: &mut Reader<'_>,
+        partition: u32,
         at: u64,
         cursor: u64,
     ) -> Result<Stored, Inconsistent> {
@@ -242,9 +335,13 @@ impl Ledger {
         let (lease, slot) = (reader.number()?, reader.small()?);
         ensure(lease <= self.next_lease - self.first_lease, "a lease that was not given")?;
         match state {
-            State::Leased => ensure(self.members.in_slot(slot).is_some(), "a lease of nobody")?,
+            State::Leased => {
+                ensure(self.members.in_slot(slot).is_some(), "a lease of nobody")?;
+                let may = self.owners.may_hold(slot, partition);
+                ensure(may, "a lease in another member's partition")?;
+            }
             State::Waiting => ensure(lease != BEFORE, "a lease that was not given")?,
-            _ => ensure(slot <= Void::Settled.slot(), "no such reason")?,
+            _ => ensure(slot <= Void::Revoked.slot(), "no such reason")?,
         }
         let delay = if state == State::Leased { 0 } else { reader.number()? };
         Ok(Stored { first, count, tag: Tag::new(state, attempts), lease, slot, delay })

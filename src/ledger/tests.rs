@@ -15,7 +15,7 @@ use super::book::Ledger;
 use super::event::{Claim, Event, MemberId, Run};
 use super::policy::{Backoff, Exhausted, Policy};
 use super::times::{Now, later};
-use super::{Again, decode, encode};
+use super::{Again, Target, decode, encode};
 use crate::clock::Moment;
 use crate::error::{Lost, Result};
 use crate::id::EntryId;
@@ -32,6 +32,7 @@ fn policy() -> Policy {
         on_exhausted: Exhausted::Park,
         max_in_flight: 10_000,
         max_in_flight_per_consumer: 10_000,
+        ..Policy::default()
     }
 }
 
@@ -103,6 +104,7 @@ impl Desk {
         self.ledger = self.restored(now, ends);
         self.now = now;
         self.run(|ledger, now, out| ledger.reopen(now.at, starts, ends, unclean, out));
+        self.open();
     }
 
     fn bytes(ledger: &Ledger, now: Now) -> Vec<u8> {
@@ -112,13 +114,21 @@ impl Desk {
     }
 
     fn join(&mut self, name: &str) -> MemberId {
-        self.run(|ledger, now, out| ledger.join(now.at, name, out)).unwrap()
+        let member = self.run(|ledger, now, out| ledger.join(now.at, name, out)).unwrap();
+        self.open();
+        member
+    }
+
+    /// Lets everybody read everything.
+    fn open(&mut self) {
+        let target = Target { open: true, eager: false, slots: Box::default() };
+        self.run(|ledger, now, out| ledger.plan(now.at, target, out));
     }
 
     /// Leases what is due to a member, else `max` new entries of partition 0.
     fn read(&mut self, member: MemberId, max: u32) -> Vec<Claim> {
         let mut runs = Vec::new();
-        self.ledger.due_runs(self.now.at, max, &mut runs);
+        self.ledger.due_runs(self.now.at, member.slot, max, &mut runs);
         if runs.is_empty() {
             runs.push(Run::new(0, self.ledger.cursor(0).unwrap(), max));
         }
@@ -151,7 +161,7 @@ impl Desk {
     /// What is due, in order.
     fn due(&self) -> Vec<(u64, u32)> {
         let mut runs = Vec::new();
-        self.ledger.due_runs(self.now.at, 1_000, &mut runs);
+        self.ledger.due_runs(self.now.at, 0, 1_000, &mut runs);
         runs.iter().map(|run| (run.first, run.count)).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Ledger;
 use super::hold::NONE;
+use super::owner::Owner;
 use super::times::NEVER;
 use super::window::{CHUNK, State, Tag, Window, chunk_of};
 use crate::id::EntryId;
@@ -29,6 +30,7 @@ impl Ledger {
         }
         self.validate_index(&found);
         self.validate_members();
+        self.validate_owners();
         for (id, parked) in &self.parked {
             let window = self.entries.window(id.partition()).expect("parked in a partition");
             let tag = window.groups(id.offset()..id.offset() + 1).next().map(|group| group.tag);
@@ -44,7 +46,7 @@ impl Ledger {
             let group = window.groups(window.floor..window.cursor).next().expect("not empty");
             assert!(group.tag.state().is_pending(), "the floor is at a pending entry: {group:?}");
         }
-        let mut pending = 0;
+        let (mut pending, mut in_hands) = (0, 0);
         for (number, chunk) in &window.chunks {
             let start = number * CHUNK;
             assert!(start <= window.cursor, "a chunk beyond the cursor");
@@ -76,6 +78,8 @@ impl Ledger {
                     first = first.min(hold.time);
                     *found.leased_by.entry(hold.slot).or_default() += group.count;
                     assert!(self.members.in_slot(hold.slot).is_some(), "{hold:?} has a member");
+                    let may = self.owners.may_hold(hold.slot, partition);
+                    assert!(may, "{hold:?} in {partition} is its owner's");
                 } else {
                     let offsets = group.first..group.end();
                     let due = |at| (hold.time.0, EntryId::new(partition, at));
@@ -85,13 +89,14 @@ impl Ledger {
                 }
             }
             found.leased += leased;
+            in_hands += leased;
             assert_eq!((u64::from(chunk.leased), u64::from(chunk.settled)), (leased, settled));
             assert!(settled < CHUNK, "a chunk that is settled is freed");
             assert!(chunk.earliest <= first, "a bound after a deadline");
             let bound = (chunk.earliest, partition, *number);
             assert_eq!(self.entries.index.bounds.contains(&bound), chunk.earliest < NEVER);
         }
-        assert_eq!(window.pending, pending);
+        assert_eq!((window.pending, window.leased), (pending, in_hands));
     }
 
     fn validate_index(&self, found: &Found) {
@@ -105,6 +110,7 @@ impl Ledger {
         for (hold, refs) in &found.refs {
             assert_eq!(index.holds.refs(*hold), *refs, "entries of hold {hold}");
         }
+        index.due.validate();
         let mut due = BTreeSet::new();
         for (moment, id, count) in index.due.runs() {
             assert!(count > 0, "an empty run is due");
@@ -118,6 +124,31 @@ impl Ledger {
             let chunk = self.entries.window(*partition).and_then(|w| w.chunks.get(number));
             assert_eq!(chunk.map(|chunk| chunk.earliest), Some(*bound), "a bound of a chunk");
         }
+    }
+
+    fn validate_owners(&self) {
+        let owners = &self.owners;
+        assert_eq!(owners.list.len(), self.partitions());
+        let mut by_slot: BTreeMap<u16, BTreeSet<u32>> = BTreeMap::new();
+        for (partition, owner) in (0..).zip(&owners.list) {
+            assert!(!owners.open || *owner == Owner::Nobody, "{partition} is open");
+            if let Owner::Member(slot) | Owner::Leaving(Some(slot)) = owner {
+                assert!(self.members.in_slot(*slot).is_some(), "{partition} has an owner");
+            }
+            if let Owner::Member(slot) = owner {
+                by_slot.entry(*slot).or_default().insert(partition);
+            }
+            let leaving = matches!(owner, Owner::Leaving(_));
+            assert_eq!(owners.until.contains_key(&partition), leaving, "{partition} has a time");
+            assert!(owners.since[partition as usize] <= owners.generation);
+            let Some(plan) = &owners.plan else { continue };
+            let there = match plan.target(partition) {
+                Some(slot) => *owner == Owner::Member(slot),
+                None => *owner == Owner::Nobody,
+            };
+            assert!(there || plan.left.contains(&partition), "{partition} is forgotten");
+        }
+        assert_eq!(by_slot, owners.by_slot);
     }
 
     fn validate_members(&self) {

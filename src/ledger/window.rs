@@ -10,7 +10,7 @@
 //! 1. `floor <= cursor`, and the entry at the floor is pending, unless the floor is the cursor.
 //! 2. At or above the cursor every entry is fresh. Below it, an entry without a chunk is settled.
 //! 3. A chunk that is in the map is not wholly settled; its counts agree with its tags.
-//! 4. `pending` is the number of entries that are leased or wait.
+//! 4. `pending` is the number of entries that are leased or wait, `leased` that of leased ones.
 //! 5. A parked entry counts as settled here: the floor passes it.
 //!
 //! Chunks are small and in a tree by number rather than large and in a deque from floor to cursor:
@@ -197,12 +197,27 @@ pub(super) struct Window {
     pub(super) floor: u64,
     pub(super) cursor: u64,
     pub(super) pending: u64,
+    pub(super) leased: u64,
     pub(super) chunks: BTreeMap<u64, Box<Chunk>>,
+    pub(super) fences: Fences,
+}
+
+/// Below which numbers claims are void for a reason of their own. None of it is stored: where it
+/// matters, a snapshot has the entry withdrawn instead.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fences {
+    /// Leases before that one were of an earlier owner of the partition.
+    pub(super) revoked: u64,
+    /// Leases before that one were given before the group was reset.
+    pub(super) reset: u64,
+    /// The log no longer has the offsets before that one.
+    pub(super) trimmed: u64,
 }
 
 impl Window {
     pub(super) fn starting_at(start: u64) -> Self {
-        Self { floor: start, cursor: start, pending: 0, chunks: BTreeMap::new() }
+        let (chunks, fences) = (BTreeMap::new(), Fences::default());
+        Self { floor: start, cursor: start, pending: 0, leased: 0, chunks, fences }
     }
 
     /// The entries of `span`, in groups.

@@ -13,7 +13,7 @@ use super::world::Verdict;
 use crate::error::Result;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
-use crate::options::Exhausted;
+use crate::policy::Exhausted;
 
 /// What an entry is to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use crate::durability::Durability;
 use crate::error::Error;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
-use crate::options::{Backoff, Exhausted, GroupOptions};
+use crate::options::GroupOptions;
+use crate::policy::{Backoff, Exhausted};
 use crate::start::Start;
 use crate::stream::Stream;
 

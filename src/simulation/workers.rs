@@ -285,7 +285,7 @@ impl Life<'_> {
             Ok(info) => info,
             Err(error) => return self.world.forgive("info", &error),
         };
-        let at = info.partitions[0];
+        let at = &info.partitions[0];
         let end = (at.next + 1).min(at.end);
         if at.floor >= end || !self.world.random.one_in(3) {
             return Ok(());

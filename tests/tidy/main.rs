@@ -28,6 +28,7 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["error", "id"], peers: true },
     Layer {
         modules: &[
+            "assign",
             "blocked",
             "clock",
             "durability",
@@ -43,7 +44,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer { modules: &["storage", "waiters"], peers: false },
     Layer { modules: &["ledger", "log"], peers: false },
-    Layer { modules: &["entry"], peers: false },
+    Layer { modules: &["entry", "events"], peers: false },
     Layer { modules: &["engine"], peers: false },
     Layer {
         modules: &[

@@ -14,11 +14,11 @@ fn acked_entries_let_the_floor_pass_even_over_chunk_borders() {
     assert_eq!((desk.ledger.floor(0), desk.ledger.cursor(0)), (Some(250), Some(850)));
     assert_eq!(desk.ack(&[Claim { run: Run::new(0, 251, 598), ..claims[0] }]), []);
     assert_eq!(desk.ledger.floor(0), Some(250));
-    assert_eq!(desk.ledger.lag(&[900]), 52);
+    assert_eq!(desk.ledger.lag(0, 0, 900), 52);
     desk.ack(&[one(&claims[0], 250)]);
     assert_eq!(desk.ledger.floor(0), Some(849));
     desk.ack(&[one(&claims[0], 849)]);
-    assert_eq!((desk.ledger.floor(0), desk.ledger.lag(&[900])), (Some(850), 50));
+    assert_eq!((desk.ledger.floor(0), desk.ledger.lag(0, 0, 900)), (Some(850), 50));
     assert_eq!(desk.ledger.counts(desk.now.at).acked, 600);
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::event::{Last, Reopening, Settle, Totals, Wait};
+use super::super::event::{Last, Reopening, Round, Settle, Skip, Totals, Wait};
 use super::super::{Exhausted, Inconsistent};
 use super::*;
 use crate::error::Gone;
@@ -35,16 +35,36 @@ fn all() -> Vec<Event> {
         Event::Parked { run },
         Event::Redriven { run, due },
         Event::Dropped { run },
-        Event::Skipped { partition: 1, first: 5, end: 1 << 50 },
+        Event::Skipped { partition: 1, first: 5, end: 1 << 50, why: Skip::Asked },
+        Event::Skipped { partition: 1, first: 5, end: 1 << 50, why: Skip::Trimmed },
+        Event::SettledThrough { partition: 1, end: 1 << 50, slot: 300 },
+        Event::Reset { partition: 1, to: 1 << 50 },
+        round(true, &[], &[], None),
+        round(false, &[1, 300], &[(2, 5), (9, 300)], Some(1 << 20)),
+        Event::Evicted { partition: 300, due, last },
         Event::Reopened(Box::new(Reopening {
             ends: [4, 0, u64::MAX].into(),
             unclean: true,
             next_lease: 77,
-            totals: Totals { acked: 1, discarded: 2, lost: 3, redelivered: 4 },
+            generation: 12,
+            totals: Totals {
+                acked: 1,
+                discarded: 2,
+                lost: 3,
+                trimmed: 4,
+                redelivered: 5,
+                rebalances: 6,
+                rebalancing: 7,
+            },
             last,
             due,
         })),
     ]
+}
+
+fn round(open: bool, revoked: &[u32], given: &[(u32, u16)], took: Option<u64>) -> Event {
+    let (revoked, given, until) = (revoked.into(), given.into(), super::super::times::NEVER);
+    Event::Round(Box::new(Round { generation: 300, open, revoked, given, took, until }))
 }
 
 fn encoded(events: &[Event]) -> Vec<u8> {
@@ -67,7 +87,7 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let run = Run::new(1, 300, 100);
     let first: BTreeMap<u8, &str> =
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
-    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=14).collect::<Vec<u8>>());
+    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=19).collect::<Vec<u8>>());
     let never = super::super::times::NEVER;
     let out = Event::HandedOut { run, lease: 200, slot: 5, deadline: never, alive_until: never };
     assert_eq!(encoded(&[out]), [3, 1, 0xac, 0x02, 100, 0xc8, 0x01, 5]);
@@ -145,7 +165,9 @@ fn snapshot_of_another_version_is_refused() {
 #[test]
 fn claims_of_a_snapshot_cost_no_memory() {
     // One run over 2^61 entries, of which the log has none.
-    let mut bytes = vec![1, 0, 1, 2, 1, 0, 0, 0, 0, 1, 0, 0, 1, 1, b'a', 1];
+    let head = [1, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0];
+    let (members, open) = ([1, 0, 0, 1, 1, b'a'], [0, 1, 0, 1, 0, 0, 0]);
+    let mut bytes = [&head[..], &members, &open].concat();
     for part in [1_u64 << 61, 1] {
         super::super::wire::put(&mut bytes, part);
     }
@@ -166,11 +188,13 @@ fn hostile_hand_out_is_cut_to_the_log() {
     let never = super::super::times::NEVER;
     let joined = Event::Joined { slot: 0, join: 0, alive_until: never, name: "a".into() };
     ledger.replay(joined, &[5]).unwrap();
+    ledger.replay(round(true, &[], &[], None), &[5]).unwrap();
     let run = Run::new(0, 0, u32::MAX);
     let out = Event::HandedOut { run, lease: 1, slot: 0, deadline: never, alive_until: never };
     ledger.replay(out, &[5]).unwrap();
     assert_eq!(ledger.pending(0, 0).count(), 5);
-    let skipped = Event::Skipped { partition: 0, first: 0, end: u64::MAX };
+    ledger.replay(round(false, &[], &[(0, 0)], None), &[5]).unwrap_err();
+    let skipped = Event::Skipped { partition: 0, first: 0, end: u64::MAX, why: Skip::Asked };
     ledger.replay(skipped, &[5]).unwrap();
     assert_eq!(ledger.floor(0), Some(5));
     ledger.validate();
@@ -199,7 +223,9 @@ fn impossible_events_are_refused_and_change_nothing() {
     let last = Last { attempt: 16, then: Exhausted::Discard };
     let reopened = |ends: &[u64], next_lease| {
         let (ends, totals) = (ends.into(), Totals::default());
-        Event::Reopened(Box::new(Reopening { ends, unclean: false, next_lease, totals, last, due }))
+        let (unclean, generation) = (false, 99);
+        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due };
+        Event::Reopened(Box::new(reopening))
     };
     let settled = Run::new(0, 251, 1);
     for event in [
@@ -222,8 +248,13 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Parked { run: settled },
         Event::Redriven { run: settled, due },
         Event::Dropped { run: settled },
-        Event::Skipped { partition: 0, first: 291, end: 300 },
-        Event::Skipped { partition: 9, first: 0, end: 1 },
+        Event::Skipped { partition: 0, first: 291, end: 300, why: Skip::Asked },
+        Event::Skipped { partition: 9, first: 0, end: 1, why: Skip::Trimmed },
+        Event::SettledThrough { partition: 9, end: 1, slot: 0 },
+        Event::Reset { partition: 9, to: 1 },
+        Event::Evicted { partition: 0, due, last },
+        round(true, &[0], &[], None),
+        round(false, &[0], &[], None),
         reopened(&[300], 99),
         reopened(&[300, 0, 0], 0),
     ] {

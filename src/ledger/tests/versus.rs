@@ -123,6 +123,7 @@ impl Pair {
     fn join(&mut self, name: &'static str) {
         let joined = self.desk.run(|ledger, now, out| ledger.join(now.at, name, out));
         assert_eq!(joined.is_err(), self.model.people.contains_key(name));
+        self.desk.open();
         if let Ok(member) = joined {
             let alive_until = self.now() + SESSION;
             let person = Person { join: member.join, alive_until, touched: false, blocked: 0 };
@@ -139,7 +140,8 @@ impl Pair {
         assert_eq!(self.desk.ledger.room(member).unwrap(), room as u64);
         let max = max.min(room);
         let mut runs = Vec::new();
-        let then = self.desk.ledger.due_runs(self.desk.now.at, max.try_into().unwrap(), &mut runs);
+        let (at, most) = (self.desk.now.at, max.try_into().unwrap());
+        let then = self.desk.ledger.due_runs(at, member.slot, most, &mut runs);
         let mut ids: Vec<EntryId> = runs.iter().flat_map(|run| run.ids()).collect();
         assert_eq!((ids.clone(), then), self.model.due(now, max));
         for partition in 0..3 {
@@ -311,10 +313,11 @@ impl Pair {
         assert_eq!(ledger.parked(EntryId::new(0, 0)).collect::<Vec<_>>(), parked);
         let open: usize = (0..3).map(|p| ledger.pending(p, 0).count()).sum();
         let unread: u64 = model.ends.iter().zip(&model.cursors).map(|(end, at)| end - at).sum();
-        assert_eq!(ledger.lag(&model.ends), open as u64 + unread);
+        let lag: u64 = (0..3).map(|p| ledger.lag(p, 0, model.ends[p as usize])).sum();
+        assert_eq!(lag, open as u64 + unread);
         let names: Vec<_> =
             model.people.iter().map(|(name, person)| (*name, person.join)).collect();
-        let mut members: Vec<_> = ledger.members().map(|(id, name, _)| (name, id.join)).collect();
+        let mut members: Vec<_> = ledger.members().map(|m| (m.name, m.id.join)).collect();
         members.sort_unstable();
         assert_eq!(members, names);
         self.compare_next_moment();

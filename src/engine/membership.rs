@@ -1,0 +1,133 @@
+//! Coming to a desk and going from it.
+
+use std::sync::Arc;
+
+use super::board::Notices;
+use super::desk::{Desk, State};
+use super::wake::tag;
+use crate::clock::Moment;
+use crate::error::Result;
+use crate::events::Cause;
+use crate::ledger::MemberId;
+
+/// A member that joined.
+pub(crate) struct Joined {
+    pub(crate) member: MemberId,
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) generation: u64,
+    pub(crate) at: Moment,
+}
+
+impl Desk {
+    /// Makes a member, and gives it what the strategy says. If the strategy gives no good answer,
+    /// nobody joins.
+    pub(crate) fn join(&self, name: &str) -> Result<Joined> {
+        self.check_write()?;
+        self.prepare()?;
+        let joined = loop {
+            if let Some(joined) = self.try_join(name)? {
+                break joined;
+            }
+        };
+        self.mark()?;
+        Ok(joined)
+    }
+
+    /// `None` if the group changed while the strategy was asked.
+    fn try_join(&self, name: &str) -> Result<Option<Joined>> {
+        let (mut state, now) = self.enter()?;
+        let State { ledger, events, .. } = &mut *state;
+        let member = ledger.join(now.at, name, events);
+        events.clear();
+        let candidate = Some((name, member?.slot));
+        let question = state.question(candidate);
+        let question = question.expect("a group is opened with its strategy");
+        self.finish(state)?;
+        let answer = question.ask();
+
+        let (mut state, now) = self.enter()?;
+        if state.ledger.version() != question.version {
+            self.finish(state)?;
+            return Ok(None);
+        }
+        let target = match answer {
+            Ok(target) => target,
+            Err(error) => {
+                let cause = Cause::Joined(name.to_owned());
+                // What is to be asked about those who are members already still is.
+                let failed = state.failed.take();
+                state.note_failure(&self.board, question.version, cause, &error);
+                state.failed = failed;
+                return Err(error);
+            }
+        };
+        let State { ledger, events, .. } = &mut *state;
+        let member = ledger.join(now.at, name, events)?;
+        ledger.plan(now.at, target, events);
+        self.commit(&mut state)?;
+        state.failed = None;
+        self.move_on(&mut state, now)?;
+        state.ledger.touch(now.at, member)?;
+        let notices = state.told.notices(member.slot);
+        // What it is given at once is no news for a read that blocks later.
+        notices.announce();
+        let generation = state.ledger.generation();
+        self.stir(&mut state, now);
+        self.finish(state)?;
+        Ok(Some(Joined { member, notices, generation, at: now.at }))
+    }
+
+    /// Ends a membership; in the modes in which reads settle what earlier ones handed out, so does
+    /// this.
+    pub(crate) fn leave(&self, member: MemberId) -> Result<()> {
+        if self.reads_settle() {
+            self.settle_held(member)?;
+        }
+        self.change(|ledger, now, events| ledger.leave(now.at, member, events))?;
+        self.waiters.ring_where(usize::MAX, |read| read == tag(member.slot));
+        self.reassign()
+    }
+
+    /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk.
+    pub(super) fn leave_quietly(&self, member: MemberId) {
+        let Ok((mut state, now)) = self.enter() else { return };
+        let leave = |state: &mut State| {
+            let State { ledger, events, .. } = state;
+            ledger.leave(now.at, member, events).is_ok()
+        };
+        if leave(&mut state) {
+            if let Ok(true) = self.take_unseen(&mut state, now) {
+                leave(&mut state);
+            }
+            // What cannot be written now, the next opening does by itself.
+            let _ = self.commit(&mut state);
+            self.stir(&mut state, now);
+            drop(state);
+            // A strategy that fails is told to the next call, and to who listens.
+            if let Ok((mut state, now)) = self.enter() {
+                self.stir(&mut state, now);
+            }
+        }
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+        self.change(|ledger, now, events| ledger.remove(now.at, name, events))?;
+        self.waiters.ring_all();
+        self.reassign()
+    }
+
+    pub(crate) fn heartbeat(&self, member: MemberId) -> Result<()> {
+        let (mut state, now) = self.enter()?;
+        let alive = state.ledger.touch(now.at, member);
+        let failure = state.failure.take();
+        self.finish(state)?;
+        alive?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// One blocked read less keeps the member alive.
+    pub(super) fn unblock(&self, member: MemberId) {
+        let now = self.ground.time.now();
+        self.lock().ledger.unblock(now, member);
+    }
+}

@@ -1,0 +1,96 @@
+//! How a group treats its entries: [`Backoff`], [`Exhausted`], [`OnTrimmed`], [`AckMode`].
+
+use std::time::Duration;
+
+use crate::engine::{StoredAckMode, StoredBackoff, StoredOnTrimmed, micros};
+#[cfg(doc)]
+use crate::error::Error;
+#[cfg(doc)]
+use crate::group::Group;
+
+/// How long an entry waits before it is handed out again, after a nack or the end of its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff(pub(crate) StoredBackoff);
+
+impl Backoff {
+    /// Always as long; zero for at once.
+    pub fn fixed(wait: Duration) -> Self {
+        Self(StoredBackoff::Fixed(micros(wait)))
+    }
+
+    /// `first` after the first attempt, then twice as long each time, up to `max`.
+    pub fn exponential(first: Duration, max: Duration) -> Self {
+        Self(StoredBackoff::Exponential { first: micros(first), max: micros(max) })
+    }
+}
+
+/// What becomes of an entry whose last attempt failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exhausted {
+    /// It is set aside, and no longer in anybody's way, until [`Group::redrive`] or
+    /// [`Group::discard_parked`].
+    #[default]
+    Park,
+    /// It is settled, and counted.
+    Discard,
+}
+
+/// Where a group goes on when retention took entries that it was still to read. What it lost by
+/// that is counted, and told by [`Event::Trimmed`](crate::Event::Trimmed). (Kafka's
+/// `auto.offset.reset`.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnTrimmed {
+    /// At the first entry that is left.
+    #[default]
+    Earliest,
+    /// Behind the last entry: what is left is given up, too.
+    Latest,
+    /// Reads that come there give [`Error::PositionTrimmed`], until [`Group::reset`] says where to
+    /// go on.
+    Error,
+}
+
+impl OnTrimmed {
+    pub(crate) fn stored(self) -> StoredOnTrimmed {
+        match self {
+            Self::Earliest => StoredOnTrimmed::Earliest,
+            Self::Latest => StoredOnTrimmed::Latest,
+            Self::Error => StoredOnTrimmed::Error,
+        }
+    }
+}
+
+/// What counts as an ack. A verdict on a delivery always wins over the mode.
+///
+/// In the modes other than `Explicit`, dropping a delivery or a batch leaves it to the mode; only a
+/// drop while the thread panics hands it back. (The first three are the choices of Kafka's share
+/// consumers and of its auto-commit.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AckMode {
+    /// [`Delivery::ack`](crate::Delivery::ack) and the like, and nothing else.
+    #[default]
+    Explicit,
+    /// The consumer's next read, or its leaving, settles what its earlier reads handed out and
+    /// nobody gave a verdict on. A consumer has one read at a time:
+    /// a second one is [`Error::AlreadyReading`].
+    OnNextRead,
+    /// The same, but at most once in this time.
+    Interval(Duration),
+    /// Handing out settles: each entry comes at most once, and is lost to the group if its
+    /// consumer fails.
+    OnRead,
+}
+
+impl AckMode {
+    pub(crate) fn stored(self) -> StoredAckMode {
+        match self {
+            Self::Explicit => StoredAckMode::Explicit,
+            Self::OnNextRead => StoredAckMode::OnNextRead,
+            Self::Interval(interval) => StoredAckMode::Interval(micros(interval)),
+            Self::OnRead => StoredAckMode::OnRead,
+        }
+    }
+}
