@@ -97,7 +97,7 @@
 //!
 //! | what | default | bound |
 //! |---|---|---|
-//! | [`partitions`](StreamOptions::partitions) | 1 | 1 to 16,384, fixed at creation |
+//! | [`partitions`](StreamOptions::partitions) | 1 | 1 to 16,384; [more later](Stream::add_partitions), never fewer |
 //! | [`segment_bytes`](StreamOptions::segment_bytes) | 64 MiB | 4 KiB to 1 GiB; a first segment has 1 MiB (a group's journal: 64 KiB), each next twice as much |
 //! | [`entry_bytes_max`](StreamOptions::entry_bytes_max) | 16 MiB | 16 MiB and a quarter of `segment_bytes` |
 //! | an appended batch | | 16 MiB and about 15/16 of `segment_bytes` |

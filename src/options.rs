@@ -61,8 +61,8 @@ impl Default for StreamOptions {
 }
 
 impl StreamOptions {
-    /// How many partitions a new stream gets: 1 to 16,384, by default 1. Fixed at creation; a
-    /// stream that exists must have as many.
+    /// How many partitions a new stream gets: 1 to 16,384, by default 1. A stream that exists must
+    /// have as many; [`Stream::add_partitions`] gives it more.
     pub fn partitions(mut self, partitions: u32) -> Self {
         self.partitions = Some(partitions);
         self

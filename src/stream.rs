@@ -202,6 +202,49 @@ impl Stream {
         self.mill().ground.partitions()
     }
 
+    /// Adds `count` partitions to the stream while it is in use, and gives their new number. It is
+    /// on the disk when this returns, whatever the stream's durability. There is no way back.
+    ///
+    /// - What was appended stays where it is. The new number chooses anew among the keys: adding
+    ///   `count` to `n` moves about `count` of every `n + count` keys, each to a new partition, so
+    ///   the order of such a key's entries does not reach across the change. Let groups come to the end
+    ///   first where that matters.
+    /// - Every group reads the new partitions from their first entry, whatever its start was. So do
+    ///   readers without an end, and subscriptions; those with an end keep to what they had.
+    /// - [`StreamOptions::partitions`], where it is given, has to name the new number from now on.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("orders");
+    /// let options = || millstream::Stream::options();
+    /// let stream = options().partitions(4).open(&path)?;
+    /// assert_eq!(stream.add_partitions(2)?, 6);
+    /// stream.close()?;
+    /// assert!(options().partitions(4).open(&path).is_err());
+    /// assert_eq!(options().open(&path)?.partitions(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// (Kafka's topics grow the same way; jump consistent hash keeps all other keys in place.)
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] if `count` is 0, [`Error::LimitReached`] over 16,384 partitions, or with
+    /// so many groups that the manifest would be over 16 MiB; [`Error::DiskFull`], [`Error::Io`]: there
+    /// are as many as before. [`Error::Poisoned`]: if this call's own flush failed, the next opening
+    /// tells. [`Error::ReadOnly`], [`Error::Closed`], [`Error::Forked`].
+    ///
+    /// [`Error::TooSmall`]: crate::Error::TooSmall
+    /// [`Error::LimitReached`]: crate::Error::LimitReached
+    /// [`Error::DiskFull`]: crate::Error::DiskFull
+    /// [`Error::Io`]: crate::Error::Io
+    /// [`Error::Poisoned`]: crate::Error::Poisoned
+    /// [`Error::ReadOnly`]: crate::Error::ReadOnly
+    /// [`Error::Closed`]: crate::Error::Closed
+    /// [`Error::Forked`]: crate::Error::Forked
+    pub fn add_partitions(&self, count: u32) -> Result<u32> {
+        self.mill().add_partitions(count)
+    }
+
     /// What is in the stream.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::pool::Pool;
+use super::shelf::Shelf;
 use crate::clock::{Moment, Time, wall_micros};
 use crate::durability::Durability;
 use crate::error::{Error, Result};
@@ -34,7 +35,7 @@ pub(crate) struct Ground {
     pub(crate) latch: Arc<Latch>,
     pub(crate) tally: Tally,
     /// One log for each partition.
-    pub(crate) logs: Vec<Log>,
+    pub(crate) logs: Shelf<Log>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) durability: Durability,
     /// Blocked readers and subscriptions: all of them wake for every append.
@@ -55,11 +56,24 @@ pub(crate) struct Terms {
     pub(crate) segment_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) mode: Mode,
+    /// The manifest that was found is on the disk, whatever becomes of the machine.
+    pub(crate) settled: Arc<AtomicBool>,
     #[cfg(test)]
     pub(crate) controls: crate::log::Controls,
 }
 
 impl Terms {
+    /// Makes sure, once, that the manifest that opening found stays. The process that wrote it may
+    /// have been killed before it had synced the name.
+    pub(super) fn settle_manifest(&self) -> Result<()> {
+        if !self.settled.load(Ordering::Relaxed) {
+            let failed = |error| Error::io("sync", self.storage.locate(""), 0, error);
+            self.storage.sync_dir("").map_err(|error| self.latch.trip(&failed(error)))?;
+            self.settled.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// The settings of one log.
     pub(crate) fn settings(&self, kind: OwnerKind, number: u64) -> Settings {
         let (dir, first_bytes) = match kind {
@@ -96,7 +110,7 @@ impl Ground {
             time,
             latch: Arc::clone(&terms.latch),
             tally: terms.tally.clone(),
-            logs,
+            logs: Shelf::new(logs),
             pool: Arc::default(),
             durability: terms.durability,
             mode: terms.mode,

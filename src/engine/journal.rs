@@ -10,6 +10,8 @@
 //!    next record: opening a clean directory writes nothing. A crash before that finds the same
 //!    state again and comes to the same events.
 
+use std::cell::Cell;
+
 use super::ground::Terms;
 use crate::clock::Time;
 use crate::error::{Corruption, Error, Result};
@@ -46,7 +48,7 @@ pub(super) struct Opened {
 pub(super) struct Origin<'a> {
     pub(super) number: u64,
     pub(super) policy: Policy,
-    /// Where the group starts, if nothing happened to it yet.
+    /// Where the group starts, in each partition of which nothing is told.
     pub(super) starts: &'a [u64],
     /// What the partitions hold.
     pub(super) log_starts: &'a [u64],
@@ -62,10 +64,7 @@ pub(super) fn now_of(time: &Time) -> Now {
 pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Opened> {
     let (log, recovery) = Log::open(terms.settings(OwnerKind::Journal, origin.number))?;
     let now = now_of(time);
-    let mut ledger = replay(&log, origin, now)?;
-    if ledger.partitions() != origin.starts.len() {
-        return Err(damaged(&log, Inconsistent("the journal is of other partitions")));
-    }
+    let mut ledger = replay(terms, &log, origin, now)?;
     let mut events = Vec::new();
     let unclean = recovery.unclean;
     ledger.reopen(now.at, origin.log_starts, origin.log_ends, unclean, &mut events);
@@ -85,12 +84,20 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     Ok(Opened { log, ledger, journal, marked })
 }
 
-fn replay(log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {
+fn replay(terms: &Terms, log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {
     let mut snapshot = Vec::new();
     let mut replayed = None;
+    let grown = Cell::new(false);
     let start = |snapshot: &[u8]| {
         let policy = origin.policy.clone();
-        Ledger::decode_snapshot(snapshot, policy, now, origin.log_ends)
+        let mut ledger = Ledger::decode_snapshot(snapshot, policy, now, origin.log_ends)?;
+        // Partitions may have been added since; the records that follow speak of them.
+        let added = origin.starts.get(ledger.partitions()..);
+        let added =
+            added.ok_or(Inconsistent("the journal is of more partitions than the stream"))?;
+        grown.set(!added.is_empty());
+        ledger.grow(added);
+        Ok(ledger)
     };
     log.replay(|kind, body| match kind {
         Kind::Opening => Ok(()),
@@ -102,11 +109,16 @@ fn replay(log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {
             .map_err(|error| damaged(log, error)),
         Kind::Entries => Err(damaged(log, Inconsistent("a journal holds records only"))),
     })?;
-    match replayed {
-        Some(ledger) => Ok(ledger),
-        None if !snapshot.is_empty() => start(&snapshot).map_err(|error| damaged(log, error)),
-        None => Ok(Ledger::new(origin.policy.clone(), origin.starts)),
+    let ledger = match replayed {
+        Some(ledger) => ledger,
+        None if !snapshot.is_empty() => start(&snapshot).map_err(|error| damaged(log, error))?,
+        None => Ledger::new(origin.policy.clone(), origin.starts),
+    };
+    if grown.get() {
+        // What is written from now on is of all partitions. It must not outlive the manifest.
+        terms.settle_manifest()?;
     }
+    Ok(ledger)
 }
 
 fn replay_record(
@@ -232,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_of_other_partitions_closes_its_group_and_not_the_stream() {
+    fn a_journal_of_more_partitions_closes_its_group_and_not_the_stream() {
         let storage = Memory::new();
         let handle = open(&storage, Some(2));
         let group = |handle: &Arc<Handle>, name: &str| {
@@ -243,8 +255,8 @@ mod tests {
         handle.mill.close().unwrap();
 
         let mut manifest = Manifest::load(&storage).unwrap().unwrap();
-        manifest.partitions = 3;
-        manifest.groups[0].starts.push(0);
+        manifest.partitions = 1;
+        manifest.groups[0].starts.pop();
         let lock = storage.lock(false).unwrap();
         manifest.save(&storage, &Latch::default()).unwrap();
         drop(lock);

@@ -199,6 +199,15 @@ impl Manifest {
         }
     }
 
+    /// Sets the number of partitions, which never falls. Every group reads the new ones from the
+    /// start.
+    pub(super) fn grow(&mut self, partitions: u32) {
+        self.partitions = partitions;
+        for group in &mut self.groups {
+            group.starts.resize(partitions as usize, 0);
+        }
+    }
+
     /// What a sum cannot promise of a file that somebody made up: the bounds that options have.
     fn is_sound(&self) -> bool {
         let (segment_min, segment_max) = limits::SEGMENT_BYTES;

@@ -55,10 +55,10 @@ pub(crate) struct Mill {
 }
 
 impl Mill {
-    /// The partition for the next entry: by its key, else in turn.
+    /// The partition of so many for the next entry: by its key, else in turn.
     #[inline]
-    fn choose(&self, key: Option<&[u8]>) -> u32 {
-        match (key, self.ground.partitions()) {
+    fn choose(&self, key: Option<&[u8]>, partitions: u32) -> u32 {
+        match (key, partitions) {
             (_, 1) => 0,
             (Some(key), partitions) => partition_of(key, partitions),
             (None, partitions) => self.turn.fetch_add(1, Ordering::Relaxed) % partitions,
@@ -133,10 +133,12 @@ impl Mill {
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<u32> {
         let mut keyed = None;
+        // Asked once: equal keys belong together, also if partitions are added meanwhile.
+        let partitions = self.ground.partitions();
         for entry in entries {
             entry.check(self.entry_bytes_max)?;
             if entry.key.is_some() {
-                let chosen = self.choose(entry.key);
+                let chosen = self.choose(entry.key, partitions);
                 let first = *keyed.get_or_insert(chosen);
                 if first != chosen {
                     return Err(Error::BatchSpansPartitions { first, other: chosen });
@@ -148,7 +150,7 @@ impl Mill {
                 return Err(Error::BatchTooLarge { bytes, max: self.batch_bytes_max });
             }
         }
-        Ok(keyed.unwrap_or_else(|| self.choose(None)))
+        Ok(keyed.unwrap_or_else(|| self.choose(None, partitions)))
     }
 
     /// Checks an entry and puts it into its partition's log.
@@ -156,7 +158,7 @@ impl Mill {
     fn place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
         self.ground.check_write()?;
         entry.check(self.entry_bytes_max)?;
-        let partition = self.choose(entry.key);
+        let partition = self.choose(entry.key, self.ground.partitions());
         let log = &self.ground.logs[partition as usize];
         let time = self.ground.time.wall_micros();
         let fields = entry.fields();
@@ -299,8 +301,9 @@ impl Mill {
             return Err(Error::Forked);
         }
         let mut lock = self.lock.lock();
-        // Whoever is making or deleting a group ends before, or finds the stream closed.
-        let _groups = self.manifest.lock();
+        // Whoever is making or deleting a group, or adds partitions, ends before, or finds the stream
+        // closed.
+        let _unchanging = self.manifest.lock();
         if !self.ground.shut() {
             return Ok(());
         }
@@ -311,7 +314,7 @@ impl Mill {
             desk.board.close();
         }
         let mut outcome = Ok(());
-        for log in &self.ground.logs {
+        for log in self.ground.logs.iter() {
             outcome = outcome.and(log.close());
         }
         for desk in desks {

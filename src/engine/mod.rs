@@ -7,6 +7,8 @@
 //! | `mill` | an open stream: appending, syncing, closing |
 //! | `open` | opening it |
 //! | `ground` | what all its parts share |
+//! | `shelf` | the list of the partitions' logs |
+//! | `grow` | adding partitions |
 //! | `groups` | making, finding and deleting groups |
 //! | `manifest` | what the stream and its groups are, on disk |
 //! | `desk` | one group: its ledger, its lock |
@@ -29,6 +31,7 @@ mod council;
 mod desk;
 mod ground;
 mod groups;
+mod grow;
 mod handle;
 mod journal;
 mod lend;
@@ -42,6 +45,7 @@ mod pool;
 mod post;
 mod report;
 mod settle;
+mod shelf;
 mod tell;
 mod tour;
 mod wake;

@@ -1,6 +1,7 @@
 //! Opening a stream: the lock, the manifest, the partitions, the groups.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -150,10 +151,11 @@ impl Mill {
             segment_bytes: manifest.segment_bytes,
             durability,
             mode: if made == Made::ReadOnly { Mode::Read } else { Mode::Write },
+            settled: Arc::default(),
             #[cfg(test)]
             controls: plan.trial.controls,
         };
-        let (logs, recovery) = open_logs(&terms, manifest.partitions)?;
+        let (logs, recovery) = open_logs(&terms, 0..manifest.partitions)?;
         let ground = Arc::new(Ground::new(&terms, plan.time, logs));
         let desks = open_desks(&terms, &ground, &manifest.groups)?;
         Ok(Arc::new(Self {
@@ -270,10 +272,11 @@ pub(crate) fn remove_directory(storage: &dyn Storage, dir: &str) -> Result<()> {
     storage.remove_dir(dir).map_err(|error| failed(dir, error))
 }
 
-fn open_logs(terms: &Terms, partitions: u32) -> Result<(Vec<Log>, Recovery)> {
-    let mut logs = Vec::with_capacity(partitions as usize);
+/// Opens the logs of these partitions.
+pub(super) fn open_logs(terms: &Terms, partitions: Range<u32>) -> Result<(Vec<Log>, Recovery)> {
+    let mut logs = Vec::with_capacity(partitions.len());
     let mut recovery = Recovery::default();
-    for partition in 0..partitions {
+    for partition in partitions {
         let settings = terms.settings(OwnerKind::Partition, u64::from(partition));
         let (log, found) = Log::open(settings)?;
         if found.unclean || found.damage.is_some() {

@@ -13,7 +13,7 @@ use crate::waiters::Woken;
 /// Which way a tour goes, and how far.
 #[derive(Clone, Debug)]
 pub(crate) enum Span {
-    /// From the first offset on, for ever.
+    /// From the first offset on, for ever; partitions that are added later, from their start.
     Onward,
     /// From the first offset to before these.
     Until(Vec<u64>),
@@ -30,9 +30,18 @@ pub(crate) struct Tour {
 }
 
 impl Tour {
-    /// A tour of all partitions from `starts` on. Going backward, those are where it ends.
+    /// A tour of all partitions from `starts` on. Going backward, those are where it ends. Of
+    /// partitions that were added since, it is the start.
     pub(crate) fn new(starts: &[u64], span: Span) -> Self {
-        Self { cursors: starts.iter().map(|start| Cursor::at(*start)).collect(), span, turn: 0 }
+        let mut tour = Self {
+            cursors: starts.iter().map(|start| Cursor::at(*start)).collect(),
+            span,
+            turn: 0,
+        };
+        if let Span::Until(ends) | Span::Backward(ends) = &tour.span {
+            tour.cursors.resize(ends.len(), Cursor::default());
+        }
+        tour
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -49,6 +58,9 @@ impl Tour {
         mill.ground.check_open()?;
         let mut parcel = Parcel::new(&mill.ground.pool);
         let (mut entries, mut bytes) = (max, BATCH_BYTES_MAX);
+        if self.may_wait() {
+            self.cursors.resize(mill.ground.logs.len(), Cursor::default());
+        }
         let partitions = self.cursors.len();
         for step in 0..partitions {
             let partition = (self.turn + step) % partitions;

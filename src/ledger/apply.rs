@@ -251,9 +251,11 @@ impl Ledger {
     fn apply_reopened(&mut self, reopening: &Reopening) {
         let Reopening { unclean, due, last, .. } = *reopening;
         self.totals = reopening.totals;
-        for (partition, end) in (0..).zip(&reopening.ends) {
-            self.entries.cut(partition, *end);
-            self.unpark(partition, *end, u64::MAX);
+        // What was added later had nothing in it then.
+        let ends = reopening.ends.iter().copied().chain(std::iter::repeat(0));
+        for (partition, end) in (0..).zip(ends.take(self.partitions())) {
+            self.entries.cut(partition, end);
+            self.unpark(partition, end, u64::MAX);
             let span = self.entries.window(partition).map_or(0..0, |w| w.floor..w.cursor);
             self.withdraw(partition, span, last, |group, held| {
                 let (state, time) = match group.tag.state() {

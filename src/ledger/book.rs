@@ -159,6 +159,12 @@ impl Ledger {
         std::mem::take(&mut self.exhausted)
     }
 
+    /// Adds partitions that are read from `starts`.
+    pub(crate) fn grow(&mut self, starts: &[u64]) {
+        self.entries.grow(starts);
+        self.owners.grow(self.entries.windows.len());
+    }
+
     pub(crate) fn partitions(&self) -> usize {
         self.entries.windows.len()
     }

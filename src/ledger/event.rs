@@ -164,7 +164,7 @@ pub(crate) struct Round {
 /// What a group is left with when its directory is opened again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reopening {
-    /// Where the logs ended: what was handed out beyond is forgotten.
+    /// Where the logs ended that there were: what was handed out beyond is forgotten.
     pub(crate) ends: Box<[u64]>,
     pub(crate) unclean: bool,
     pub(crate) next_lease: u64,

@@ -89,6 +89,7 @@ impl Desk {
     fn restored(&self, now: Now, ends: &[u64]) -> Ledger {
         let policy = self.ledger.policy().clone();
         let mut ledger = Ledger::decode_snapshot(&self.base, policy, now, ends).unwrap();
+        ledger.grow(&vec![0; self.ledger.partitions() - ledger.partitions()]);
         ledger.validate();
         for record in &self.journal {
             for event in decode(record, now).unwrap() {

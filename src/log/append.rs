@@ -164,6 +164,13 @@ impl Log {
         drop(self.writer.lock());
     }
 
+    /// Does something between two appends: who orders itself after appends finds it done, or was
+    /// there before.
+    pub(crate) fn between_appends(&self, act: impl FnOnce()) {
+        let _writer = self.writer.lock();
+        act();
+    }
+
     /// Locks the writer, unless the log is closed or poisoned.
     #[inline]
     fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {

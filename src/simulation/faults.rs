@@ -54,7 +54,10 @@ fn run(seed: u64, nth: Option<(u64, FailMode, io::ErrorKind)>) -> Verdict<u64> {
 
 fn act(world: &mut World, stream: Stream) -> Verdict {
     let mut life = Life::new(world, stream);
-    for _ in 0..STEPS {
+    for step in 0..STEPS {
+        if step == STEPS / 2 {
+            life.add_partitions()?;
+        }
         life.step()?;
     }
     life.sync()?;

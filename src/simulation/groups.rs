@@ -143,6 +143,11 @@ impl Model {
         }
     }
 
+    /// Partitions were added.
+    pub(super) fn grow(&mut self, partitions: usize) {
+        self.start.resize(partitions, 0);
+    }
+
     fn now(&self, id: EntryId) -> &[State] {
         self.fates.get(&id).map_or(&[State::New], |fate| &fate.now)
     }

@@ -9,6 +9,7 @@
 //! | `drain` | that nothing is stuck: everything that is owed is delivered |
 //! | `cuts` | the power is cut anywhere, recovery included |
 //! | `faults` | the n-th call fails, for all n; a full disk |
+//! | `growing` | partitions are added, and that is cut short anywhere |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -22,6 +23,7 @@ mod drain;
 mod faults;
 mod fork;
 mod groups;
+mod growing;
 mod rot;
 mod script;
 mod workers;

@@ -21,6 +21,8 @@ use crate::stream::Stream;
 
 /// The groups there may be.
 const NAMES: [&str; 2] = ["parking", "discarding"];
+/// No stream grows beyond so many partitions.
+const PARTITIONS_MAX: usize = 6;
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 const SESSION: Duration = Duration::from_secs(60);
 
@@ -62,7 +64,7 @@ impl<'w> Life<'w> {
 
     /// Does one thing. Nothing is done once the power is off.
     pub(super) fn step(&mut self) -> Verdict {
-        match self.world.random.below(40) {
+        match self.world.random.below(41) {
             0..=6 => self.append(),
             7..=9 => self.append_batch(),
             10 => self.append_each(),
@@ -89,6 +91,7 @@ impl<'w> Life<'w> {
             36 => self.maintain(),
             37 => self.open_group(),
             38 => self.look(),
+            39 => self.add_partitions(),
             _ => self.delete_group(),
         }?;
         self.world.believe(&self.stream);
@@ -288,6 +291,33 @@ impl<'w> Life<'w> {
             Ok(Some(entry)) => self.world.check(&entry),
             Ok(None) => Err(format!("{id} is gone")),
             Err(error) => self.world.forgive("get", &error),
+        }
+    }
+
+    /// Adds partitions, as long as there are few. What fails changes nothing, unless nothing can be
+    /// known of the disk any more.
+    pub(super) fn add_partitions(&mut self) -> Verdict {
+        let before = self.world.partitions.len();
+        let count = 1 + self.world.random.below(2);
+        if before + count > PARTITIONS_MAX {
+            return Ok(());
+        }
+        let added = self.stream.add_partitions(u32::try_from(count).expect("it is small"));
+        let after = self.stream.partitions() as usize;
+        match added {
+            Ok(number) if number as usize == before + count && after == before + count => {
+                self.world.grow(after);
+                Ok(())
+            }
+            Ok(_) => Err(format!("{before} partitions and {count} became {after}")),
+            Err(_) if after != before => Err(format!("{after} partitions after a failure")),
+            Err(error) => {
+                if self.world.disk.is_off() || error.is_poisoned() {
+                    // If an earlier one failed like that, this one was refused.
+                    self.world.growth.get_or_insert(before + count);
+                }
+                self.world.forgive("add partitions", &error)
+            }
         }
     }
 

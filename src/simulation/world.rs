@@ -5,6 +5,7 @@
 //!    ended, so that a batch that was split shows.
 //! 2. Below `synced` nothing may ever be missing. What an opening showed counts as synced.
 //! 3. `doubts` are appends that failed: each may be there as a whole, or not.
+//! 4. `growth` is the number of partitions that a call which failed was to bring: there may be as many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub(super) struct World {
     pub(super) partitions: Vec<Partition>,
     pub(super) groups: BTreeMap<&'static str, Model>,
     pub(super) doubts: Vec<Vec<Item>>,
+    pub(super) growth: Option<usize>,
     /// The last life ended with a close that worked.
     pub(super) closed: bool,
     /// Calls may fail although the power is on.
@@ -161,6 +163,7 @@ impl World {
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             groups: BTreeMap::new(),
             doubts: Vec::new(),
+            growth: None,
             closed: false,
             tolerant: false,
             rotten: false,
@@ -182,12 +185,22 @@ impl World {
         self.clock = ManualClock::at(self.clock.wall());
         let partitions = u32::try_from(self.partitions.len()).expect("there are few");
         let trial = Trial { salts: Some(self.random.next()), controls: self.controls };
-        StreamOptions::default()
-            .partitions(partitions)
+        let mut options = StreamOptions::default();
+        if self.growth.is_none() {
+            options = options.partitions(partitions);
+        }
+        options
             .segment_bytes(self.segment_bytes)
             .durability(self.durability)
             .clock(self.clock.clone())
             .on_trial(Arc::new(self.disk.clone()), trial)
+    }
+
+    /// Notes that there are so many partitions.
+    pub(super) fn grow(&mut self, partitions: usize) {
+        self.partitions.resize_with(partitions, Partition::default);
+        self.groups.values_mut().for_each(|group| group.grow(partitions));
+        self.growth = None;
     }
 
     /// Notes what the stream says is durable.
@@ -230,6 +243,11 @@ impl World {
             return Err("a closed stream was recovered".to_owned());
         }
         self.closed = false;
+        let partitions = stream.partitions() as usize;
+        if partitions != self.partitions.len() && Some(partitions) != self.growth {
+            return Err(format!("{} partitions became {partitions}", self.partitions.len()));
+        }
+        self.grow(partitions);
         let info = stream.info().map_err(|error| error.to_string())?;
         if info.partitions.iter().any(|partition| partition.durable_end != partition.end) {
             return Err("what recovery serves is not durable".to_owned());

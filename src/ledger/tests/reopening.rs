@@ -167,6 +167,45 @@ fn trimmed_entries_are_lost_at_reopening() {
 }
 
 #[test]
+fn partitions_are_added_between_and_before_what_is_stored() {
+    let mut desk = Desk::plain();
+    let a = desk.join("a");
+    desk.read(a, 3);
+    desk.reopen(desk.now, &[0], &[300], true);
+    // Behind a snapshot and a reopening that knew of one partition.
+    desk.ledger.grow(&[0, 0]);
+    desk.ledger.validate();
+    let b = desk.join("b");
+    let runs = [Run::new(0, 253, 2), Run::new(1, 0, 5), Run::new(2, 0, 300)];
+    let claims = desk.lease(b, &runs, LEASE).unwrap();
+    assert_eq!(desk.ack(&claims[1..2]), []);
+    let restored = desk.restored(desk.now, &[300, 9, 300]);
+    assert_eq!(Desk::bytes(&restored, desk.now), Desk::bytes(&desk.ledger, desk.now));
+    assert_eq!(restored.lag(&[300, 9, 300]), 50 + 4 + 300);
+    desk.reopen(desk.now, &[0; 3], &[300, 9, 300], true);
+    assert_eq!(desk.ledger.floor(1), Some(5));
+    assert_eq!(desk.ledger.counts(desk.now.at).due, 3 + 2 + 300);
+}
+
+#[test]
+fn a_stored_reopening_leaves_nothing_in_partitions_that_it_does_not_know() {
+    let mut desk = Desk::new(policy(), &[0, 0]);
+    let a = desk.join("a");
+    desk.lease(a, &[Run::new(0, 0, 4), Run::new(1, 0, 4)], LEASE).unwrap();
+    // No ledger writes that.
+    desk.run(|ledger, now, out| {
+        ledger.reopen(now.at, &[0; 2], &[4, 4], false, out);
+        for event in out {
+            if let super::super::Event::Reopened(reopening) = event {
+                reopening.ends = [4].into();
+            }
+        }
+    });
+    assert_eq!((desk.ledger.cursor(0), desk.ledger.cursor(1)), (Some(4), Some(0)));
+    assert_eq!(desk.ledger.counts(desk.now.at).leased, 0);
+}
+
+#[test]
 fn redriven_entries_start_again_from_zero_even_far_below_the_floor() {
     let mut desk = Desk::plain();
     let a = desk.join("a");

@@ -255,8 +255,8 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Evicted { partition: 0, due, last },
         round(true, &[0], &[], None),
         round(false, &[0], &[], None),
-        reopened(&[300], 99),
-        reopened(&[300, 0, 0], 0),
+        reopened(&[300, 0, 0], 99),
+        reopened(&[300, 0], 0),
     ] {
         assert!(ledger.replay(event.clone(), &ends).is_err(), "{event:?}");
         assert_eq!(Desk::bytes(&ledger, desk.now), before, "{event:?}");
