@@ -7,6 +7,7 @@ mod clocks;
 mod delivery;
 mod directory;
 mod format;
+mod growing;
 mod kill;
 mod limits;
 mod main_job;
