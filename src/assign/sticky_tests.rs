@@ -1,16 +1,34 @@
 //! `Sticky` against counts that are known beforehand, against every assignment there is (of small
 //! views), and in the changes that a group goes through.
 
+use std::thread;
+
 use super::sticky::balance;
 use super::{Assign, Assignment, CooperativeSticky, Handover, Sticky, View};
 
-/// A small deterministic source of numbers (`SplitMix64`), so that a seed names one run.
-struct Random(u64);
+/// A small deterministic source of numbers (`SplitMix64`), so that a seed names one run. It says
+/// which one if the test fails.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Drop for Random {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("seed {}", self.seed);
+        }
+    }
+}
 
 impl Random {
+    fn new(seed: u64) -> Self {
+        Self { seed, state: seed }
+    }
+
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("it is below a usize")
@@ -215,8 +233,7 @@ fn nothing_beats_it_on_any_of_the_smallest_views() {
 #[test]
 fn nothing_beats_it_on_small_views() {
     for seed in 0..4_000 {
-        println!("seed {seed}");
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let (partitions, members) = (1 + random.below(6), 1 + random.below(3));
         check_against_all(&any_group(partitions, members, &mut random).view());
     }
@@ -225,8 +242,7 @@ fn nothing_beats_it_on_small_views() {
 #[test]
 fn nothing_beats_it_where_two_give_and_two_take() {
     for seed in 0..200 {
-        println!("seed {seed}");
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut group = any_group(5 + random.below(3), 4, &mut random);
         // Two members own everything, and all is disputed.
         for owner in &mut group.owner {
@@ -260,8 +276,7 @@ fn change(group: &mut Group, random: &mut Random) {
 #[test]
 fn it_is_balanced_with_the_fewest_moves_after_every_change() {
     for seed in 0..2_000 {
-        println!("seed {seed}");
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut group = Group::new(1 + random.below(20));
         group.join(0);
         for _ in 0..50 {
@@ -280,8 +295,7 @@ fn it_is_balanced_with_the_fewest_moves_after_every_change() {
 #[test]
 fn the_order_of_members_and_partitions_makes_no_difference() {
     for seed in 0..1_000 {
-        println!("seed {seed}");
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let (partitions, members) = (1 + random.below(30), 1 + random.below(9));
         let group = any_group(partitions, members, &mut random);
         let shuffled = group.view_in(&random.shuffled(group.live.clone()));
@@ -312,7 +326,7 @@ fn six_partitions_are_balanced_after_each_of_six_joins() {
 
 #[test]
 fn twenty_four_partitions_stay_within_one_while_members_come_and_go() {
-    let mut random = Random(24);
+    let mut random = Random::new(24);
     let mut group = Group::new(24);
     group.join(0);
     for _ in 0..500 {
@@ -357,8 +371,11 @@ fn a_name_that_comes_back_gets_its_own() {
     }
 }
 
-/// The owners, by letter, of a view given as what each member owns and owned before.
-fn owners_of(partitions: u32, members: &[(&str, &[u32], &[u32])]) -> String {
+/// A name, what it owns, and what it owned before.
+type Someone<'a> = (&'a str, &'a [u32], &'a [u32]);
+
+/// The owners, by letter.
+fn owners_of(partitions: u32, members: &[Someone]) -> String {
     let view = members.iter().fold(View::new(partitions), |view, (name, owns, before)| {
         view.member(name, owns.iter().copied(), before.iter().copied())
     });
@@ -367,7 +384,7 @@ fn owners_of(partitions: u32, members: &[(&str, &[u32], &[u32])]) -> String {
 
 #[test]
 fn choices_are_made_in_the_order_that_is_promised() {
-    let table: [(&str, u32, &[(&str, &[u32], &[u32])], &str); 8] = [
+    let table: [(&str, u32, &[Someone], &str); 8] = [
         (
             "the highest numbers are given up",
             4,
@@ -419,7 +436,7 @@ fn choices_are_made_in_the_order_that_is_promised() {
 
 #[test]
 fn the_cooperative_one_differs_in_its_hand_over_alone() {
-    let group = any_group(20, 6, &mut Random(6));
+    let group = any_group(20, 6, &mut Random::new(6));
     let Assignment::Owners(owners) = CooperativeSticky.assign(&group.view()) else {
         panic!("it names owners");
     };
