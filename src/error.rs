@@ -113,7 +113,7 @@ pub enum Error {
         /// What is allowed.
         bound: Box<str>,
     },
-    /// A name, subject, key or header breaks its rule.
+    /// A name, subject, key, header or filter breaks its rule.
     #[error("{what} refused: {reason}")]
     InvalidName {
         /// What kind of name.
