@@ -16,6 +16,8 @@
 //! has none; a fence on each side takes its place. Whoever posts puts the event in, passes the
 //! fence and looks for a place; whoever waits takes a place, passes the fence and looks for an
 //! event. Whichever passes second sees what the other did before. Closing is ordered the same way.
+//! One ring may stand for several events. The thread that hears it takes one and leaves the front,
+//! which wakes the next to look for itself.
 //!
 //! # Why not the channel's own blocking receive
 //!
@@ -257,10 +259,6 @@ impl Events {
             let closed = self.feed.is_closed();
             if let Some(event) = queue.take() {
                 waiting.served();
-                if !queue.is_empty() {
-                    // Two events may have come with one ring.
-                    waiters.ring_first();
-                }
                 return Some(event);
             }
             if closed

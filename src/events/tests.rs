@@ -175,7 +175,7 @@ fn no_wake_is_lost_when_each_event_waits_for_the_one_before() {
     assert!(complete, "an event lay there and its receiver slept");
 }
 
-/// One ring may stand for both events, so that who takes the first has to wake the other.
+/// One ring may stand for both events.
 #[test]
 fn two_events_wake_two_threads_that_wait() {
     let clock = ManualClock::new();
@@ -199,27 +199,45 @@ fn two_events_wake_two_threads_that_wait() {
     }
 }
 
-#[test]
-fn no_end_is_missed_between_looking_and_sleeping() {
-    for round in 0..500 {
+/// Does `act` just while a thread begins to wait, in half of the rounds a little earlier, in the
+/// others a little later. Each round has a thread of its own: two that wake each other settle on
+/// one processor, and never meet.
+fn race_with_a_wait(act: impl Fn(&Feed)) {
+    let delay = |steps: u64| (0..steps).for_each(|_| std::hint::spin_loop());
+    for round in 0..1_000 {
+        let (early, late) = if round % 2 == 0 { (round % 100, 0) } else { (0, round % 50) };
         let (feed, events) = feed(&ManualClock::new());
+        // The first event takes longer than the rest, which would give the thread a start.
+        feed.post(event(0));
+        events.try_next();
         let (started, ended) = (AtomicBool::new(false), AtomicU64::new(0));
         let complete = thread::scope(|scope| {
             scope.spawn(|| {
                 started.store(true, Ordering::Release);
-                assert_eq!(events.next(), None);
+                delay(early);
+                events.next();
                 ended.store(1, Ordering::Relaxed);
             });
-            // So that the two meet, or the thread would always find the end there already.
             while !started.load(Ordering::Acquire) {
                 thread::yield_now();
             }
-            (0..round % 50).for_each(|_| std::hint::spin_loop());
-            feed.close();
+            delay(late);
+            act(&feed);
             let complete = reaches(1, || ended.load(Ordering::Relaxed));
+            feed.close();
             feed.waiters.ring_all();
             complete
         });
-        assert!(complete, "the end came and the receiver slept in round {round}");
+        assert!(complete, "it was waited for, it came, and the thread slept in round {round}");
     }
+}
+
+#[test]
+fn no_event_is_missed_between_looking_and_sleeping() {
+    race_with_a_wait(|feed| feed.post(event(1)));
+}
+
+#[test]
+fn no_end_is_missed_between_looking_and_sleeping() {
+    race_with_a_wait(Feed::close);
 }
