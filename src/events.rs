@@ -190,16 +190,23 @@ pub enum Fate {
 /// of anybody deals with it.
 ///
 /// ```
-/// use std::time::Duration;
-/// use millstream::Events;
+/// use millstream::{Event, Start, Stream};
 ///
-/// fn log(events: &Events) {
-///     while !events.has_ended() {
-///         if let Some(event) = events.next_timeout(Duration::from_secs(1)) {
-///             println!("{event:?}");
-///         }
+/// let stream = Stream::options().in_memory()?;
+/// let group = stream.group("billing").open(Start::Earliest)?;
+/// let events = group.events()?;
+/// let worker = group.join("worker-1")?;
+/// worker.leave()?;
+/// stream.close()?;
+///
+/// let mut names = Vec::new();
+/// while let Some(event) = events.next() {
+///     if let Event::Joined { consumer, .. } | Event::Left { consumer, .. } = event {
+///         names.push(consumer);
 ///     }
 /// }
+/// assert_eq!(names, ["worker-1", "worker-1"]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub struct Events {
     feed: Arc<Feed>,
