@@ -52,7 +52,7 @@ pub struct Subscription {
     tour: Mutex<Tour>,
 }
 
-/// The three ways to read, on a type with a `handle` and a `tour`.
+/// The three ways to read, and what was missed, on a type with a `handle` and a `tour`.
 macro_rules! verbs {
     () => {
         /// Reads at most `max` entries, and waits for the first one if there is none. What ends by
@@ -85,6 +85,21 @@ macro_rules! verbs {
         pub fn read_timeout(&self, max: u32, wait: Duration) -> Result<Entries> {
             let until = self.handle.mill.ground.time.now().after(wait);
             self.read_for(max, until)
+        }
+
+        /// How many entries were trimmed before this came by, so that it never gives them. They
+        /// are counted by the read that finds them gone and goes on behind them.
+        ///
+        /// ```
+        /// let stream = millstream::Stream::options().in_memory()?;
+        /// let subscription = stream.subscribe()?;
+        /// stream.append("kept")?;
+        /// subscription.try_read(10)?;
+        /// assert_eq!(subscription.missed(), 0);
+        /// # Ok::<(), millstream::Error>(())
+        /// ```
+        pub fn missed(&self) -> u64 {
+            self.tour.lock().missed()
         }
 
         fn read_for(&self, max: u32, until: Moment) -> Result<Entries> {

@@ -161,7 +161,8 @@ impl Stream {
     }
 
     /// A reader of all partitions, from `start` to the end and on with what is appended. Make it
-    /// end with [`Reader::until`], or go back with [`Reader::backward`].
+    /// end with [`Reader::until`], or go back with [`Reader::backward`]. If the start was trimmed, it
+    /// begins with what is left, and [`Reader::missed`] says how much is not.
     ///
     /// # Errors
     /// [`Error::StartBeyondEnd`](crate::Error::StartBeyondEnd),
@@ -171,7 +172,7 @@ impl Stream {
     pub fn reader(&self, start: Start) -> Result<Reader> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        let starts = ground.resolve(&start)?;
+        let starts = ground.places(&start)?;
         Ok(Reader::new(Arc::clone(&self.handle), starts))
     }
 

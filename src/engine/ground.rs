@@ -194,8 +194,14 @@ impl Ground {
         self.unsynced_since.store(0, Ordering::Relaxed);
     }
 
-    /// The first offset of each partition for a start.
+    /// The first offset of each partition for a start, as far as it is still stored.
     pub(crate) fn resolve(&self, start: &Start) -> Result<Vec<u64>> {
+        let places = self.places(start)?;
+        Ok(places.into_iter().zip(&self.logs).map(|(place, log)| place.max(log.start())).collect())
+    }
+
+    /// The first offset of each partition for a start. One that is named may be trimmed already.
+    pub(crate) fn places(&self, start: &Start) -> Result<Vec<u64>> {
         match start {
             Start::Earliest => Ok(self.logs.iter().map(Log::start).collect()),
             Start::Latest => Ok(self.ends()),
@@ -220,7 +226,7 @@ impl Ground {
             if id.offset() > end {
                 return Err(Error::StartBeyondEnd { start: *id, end });
             }
-            *start = id.offset().max(*start);
+            *start = id.offset();
         }
         Ok(starts)
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::ledger::{AckMode, Ledger, MemberId, Now, Run, Then};
 use crate::limits::BATCH_BYTES_MAX;
-use crate::log::{Bounds, Cursor, Log};
+use crate::log::{Bounds, Cursor, Log, Outcome};
 use crate::waiters::Woken;
 
 /// What a read asks for.
@@ -334,7 +334,10 @@ impl Basket {
             Bounds { entries: self.entries_left, bytes: self.bytes_left, before: place.before };
         let mut run = self.parcel.buffer();
         let first = cursor.offset;
-        log.read(cursor, bounds, &mut run)?;
+        if let Outcome::Trimmed { .. } = log.read(cursor, bounds, &mut run)? {
+            // What a trim takes is settled in each group before that, so this went by itself.
+            return Err(log.rot(0, 0, first));
+        }
         let (sequence, position, bytes) = (run.sequence, run.position, run.bytes.len() as u64);
         let (got, opened) = self.parcel.unpack(place.partition, run, attempts);
         if let Err(bad) = opened {

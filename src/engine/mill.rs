@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::hash::partition_of;
 use crate::id::{EntryId, Ids};
 use crate::limits::BATCH_BYTES_MAX;
-use crate::log::{Bounds, Cursor, Draft, Piece, Placed};
+use crate::log::{Bounds, Cursor, Draft, Outcome, Piece, Placed};
 use crate::recovery::Recovery;
 
 /// A thread keeps no more memory than this for its next batch.
@@ -37,6 +37,16 @@ thread_local! {
 
 /// The groups of a stream by name, or why one cannot be opened.
 pub(crate) type Desks = BTreeMap<String, Result<Arc<Desk>, Arc<Error>>>;
+
+/// What a read of one partition came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Got {
+    /// It brought so many entries.
+    Entries(u32),
+    /// The entry at the cursor was trimmed; the partition goes on at `start`.
+    Trimmed { start: u64 },
+}
 
 /// One open stream.
 #[derive(Debug)]
@@ -88,6 +98,7 @@ impl Mill {
                     if let (Some(before), Some(now)) = (before, last.get_mut(&partition)) {
                         now.ring |= before.ring;
                         now.flush |= before.flush;
+                        now.rolled |= before.rolled;
                     }
                 }
                 Err(error) => {
@@ -113,7 +124,7 @@ impl Mill {
             draft.finish();
             if draft.count() == 0 {
                 let end = self.ground.logs[partition as usize].visible();
-                return Ok((partition, Placed { first: end, end, ring: false, flush: false }));
+                return Ok((partition, Placed { first: end, end, ..Placed::default() }));
             }
             let time = self.ground.time.wall_micros();
             let placed = self.ground.logs[partition as usize].append(draft, time)?;
@@ -267,22 +278,25 @@ impl Mill {
         let mut parcel = Parcel::new(&self.ground.pool);
         let mut cursor = Cursor::at(id.offset());
         let bounds = Bounds { entries: 1, bytes: 0, before: id.offset() + 1 };
-        self.read(id.partition(), &mut cursor, bounds, &mut parcel)?;
-        Ok(Some(parcel))
+        let got = self.read(id.partition(), &mut cursor, bounds, &mut parcel)?;
+        // Between the look and the read it may have been trimmed.
+        Ok(matches!(got, Got::Entries(_)).then_some(parcel))
     }
 
-    /// Reads one run of a partition into `parcel`. Says how many entries it brought.
+    /// Reads one run of a partition into `parcel`.
     pub(crate) fn read(
         &self,
         partition: u32,
         cursor: &mut Cursor,
         bounds: Bounds,
         parcel: &mut Parcel,
-    ) -> Result<u32> {
+    ) -> Result<Got> {
         let log = &self.ground.logs[partition as usize];
         let mut run = self.ground.pool.take();
         let before = cursor.offset;
-        log.read(cursor, bounds, &mut run)?;
+        if let Outcome::Trimmed { start } = log.read(cursor, bounds, &mut run)? {
+            return Ok(Got::Trimmed { start });
+        }
         let sequence = run.sequence;
         let (count, opened) = parcel.unpack(partition, run, std::iter::empty());
         if let Err(bad) = opened {
@@ -291,7 +305,7 @@ impl Mill {
                 return Err(log.rot(sequence, bad.position, bad.offset));
             }
         }
-        Ok(count)
+        Ok(Got::Entries(count))
     }
 
     /// Ends the stream for every handle: whoever is blocked is sent away, all is flushed, and the

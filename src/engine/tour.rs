@@ -1,8 +1,9 @@
-//! Reading without a group: a place in each partition, in memory only.
+//! Reading without a group: a place in each partition, in memory only. What is trimmed before a tour
+//! comes by is passed over and counted.
 
 use std::collections::VecDeque;
 
-use super::mill::Mill;
+use super::mill::{Got, Mill};
 use super::parcel::Parcel;
 use crate::clock::Moment;
 use crate::error::Result;
@@ -27,6 +28,8 @@ pub(crate) struct Tour {
     cursors: Vec<Cursor>,
     span: Span,
     turn: usize,
+    /// How many entries were trimmed that it would have read.
+    missed: u64,
 }
 
 impl Tour {
@@ -37,11 +40,17 @@ impl Tour {
             cursors: starts.iter().map(|start| Cursor::at(*start)).collect(),
             span,
             turn: 0,
+            missed: 0,
         };
         if let Span::Until(ends) | Span::Backward(ends) = &tour.span {
             tour.cursors.resize(ends.len(), Cursor::default());
         }
         tour
+    }
+
+    /// How many entries were trimmed before they were read.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -92,6 +101,32 @@ impl Tour {
         bounds: Bounds,
         parcel: &mut Parcel,
     ) -> Result<u32> {
+        loop {
+            match self.try_one(mill, partition, bounds, parcel)? {
+                Got::Entries(count) => return Ok(count),
+                Got::Trimmed { start } => self.pass_over(partition, start),
+            }
+        }
+    }
+
+    /// Goes on at `start`, or ends if that is where the span ends.
+    fn pass_over(&mut self, partition: usize, start: u64) {
+        let place = match &self.span {
+            Span::Onward => start,
+            Span::Until(ends) | Span::Backward(ends) => start.min(ends[partition]),
+        };
+        let cursor = &mut self.cursors[partition];
+        self.missed += place.saturating_sub(cursor.offset);
+        cursor.seek(place);
+    }
+
+    fn try_one(
+        &mut self,
+        mill: &Mill,
+        partition: usize,
+        bounds: Bounds,
+        parcel: &mut Parcel,
+    ) -> Result<Got> {
         let number = u32::try_from(partition).expect("bounded by PARTITIONS_MAX");
         let cursor = &mut self.cursors[partition];
         match &mut self.span {
@@ -138,14 +173,15 @@ impl Mill {
 }
 
 /// Reads the entries from `first` to before `*end`, the last one first. They are found by reading
-/// forward; where they are more than a read may bring, the first ones are left for the next.
+/// forward; where they are more than a read may bring, the first ones are left for the next. If some
+/// of them were trimmed, nothing is read.
 fn read_backward(
     mill: &Mill,
     partition: u32,
     first: u64,
     end: &mut u64,
     parcel: &mut Parcel,
-) -> Result<u32> {
+) -> Result<Got> {
     let mut cursor = Cursor::at(first);
     let mut pieces = VecDeque::new();
     let (mut entries, mut bytes) = (0, 0);
@@ -154,10 +190,11 @@ fn read_backward(
         let bounds = Bounds { entries: wanted, bytes: BATCH_BYTES_MAX, before: *end };
         let offset = cursor.offset;
         let mut piece = Parcel::new(&mill.ground.pool);
-        let got = mill.read(partition, &mut cursor, bounds, &mut piece)?;
-        if got == 0 {
-            break;
-        }
+        let got = match mill.read(partition, &mut cursor, bounds, &mut piece)? {
+            Got::Entries(0) => break,
+            Got::Entries(got) => got,
+            trimmed @ Got::Trimmed { .. } => return Ok(trimmed),
+        };
         (entries, bytes) = (entries + got, bytes + piece.last_bytes());
         piece.reverse();
         pieces.push_back((offset, got, piece));
@@ -168,5 +205,5 @@ fn read_backward(
     }
     *end = pieces.front().map_or(first, |(offset, ..)| *offset);
     pieces.into_iter().rev().for_each(|(.., piece)| parcel.append(piece));
-    Ok(entries)
+    Ok(Got::Entries(entries))
 }

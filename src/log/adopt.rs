@@ -30,6 +30,7 @@ impl Log {
                 base,
                 salt: here.head.salt,
                 capacity: self.believable(&here.head, &*here.region),
+                file_bytes: here.region.len(),
                 time_before: opening.time_max,
                 slot: here.slot,
                 floor: here.floor,

@@ -47,6 +47,8 @@ pub(crate) struct Log {
     pub(super) flushed: Condvar,
     /// A segment made ahead of its use; see [`Log::prepare_spare`].
     pub(super) spare: Mutex<Option<Spare>>,
+    /// Segments that were trimmed and whose files still have to go, oldest first.
+    pub(super) going: Mutex<VecDeque<Arc<Segment>>>,
     /// Sealed segments that are mapped, the longest mapped first.
     pub(super) mapped: Mutex<VecDeque<Arc<Segment>>>,
 }
@@ -100,7 +102,7 @@ pub(super) struct Spare {
 }
 
 /// Where a call's entries went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// The first entry's offset.
     pub(crate) first: u64,
@@ -110,6 +112,9 @@ pub(crate) struct Placed {
     pub(crate) ring: bool,
     /// Whether so many sealed segments wait for a flush that the caller should do one.
     pub(crate) flush: bool,
+    /// Whether these are the first entries of their segment, so that the one before, if there is
+    /// one, was sealed: the moment to see what may go.
+    pub(crate) rolled: bool,
 }
 
 impl Log {
@@ -173,7 +178,7 @@ impl Log {
 
     /// Locks the writer, unless the log is closed or poisoned.
     #[inline]
-    fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn open_writer(&self) -> Result<MutexGuard<'_, Writer>> {
         self.settings.latch.check()?;
         let writer = self.writer.lock();
         if writer.closed { Err(Error::Closed) } else { Ok(writer) }
@@ -228,7 +233,8 @@ impl Log {
             ring = !self.settings.waiting.is_zero();
         }
         let flush = writer.unsynced.len() >= UNSYNCED_SEGMENTS_MAX;
-        Placed { first, end: writer.end, ring, flush }
+        let rolled = writer.active.as_ref().is_some_and(|active| active.segment.base == first);
+        Placed { first, end: writer.end, ring, flush, rolled }
     }
 
     /// Locks the writer once `bytes` of frames go into its active segment.
@@ -302,6 +308,7 @@ impl Log {
         let footer = usize::try_from(footer).expect("a footer was made in memory");
         grown.store(active.position, &[&vec![0; footer]]);
         active.segment.set_region(Some(Arc::clone(&grown)));
+        active.segment.set_file_bytes(capacity);
         active.region = grown;
         active.populated = active.position;
         active.closed = false;
@@ -321,6 +328,7 @@ impl Log {
             base: writer.end,
             salt: head.salt,
             capacity: head.capacity,
+            file_bytes: head.capacity,
             time_before: writer.time_max,
             slot: 0,
             floor: Floor::default(),
@@ -380,7 +388,9 @@ impl Log {
             active.region.store(end, &[&footer]);
         }
         // Space that is not given back now is merely wasted until the segment goes.
-        let _ = active.region.shrink(file_end);
+        if active.region.shrink(file_end).is_ok() {
+            active.segment.set_file_bytes(file_end);
+        }
         let Active { segment, region, staged, .. } = active;
         writer.previous = (end, segment.salt);
         writer.unsynced.push(Unsynced { segment, region, end, staged, staged_at });

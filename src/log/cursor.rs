@@ -3,7 +3,12 @@
 //!
 //! Frames are walked by their lengths in the copy, before any sum is checked; a length that leaves
 //! the published part of the segment, or an offset that does not follow, ends the walk as rot.
+//!
+//! A segment may be trimmed under a reader's feet. What the reader has mapped stays readable; if it
+//! can no longer map it, or finds nothing there, the read says so: the start of a log moves before
+//! anything goes, so what fails below the start fails because of that.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,6 +52,16 @@ impl Cursor {
     }
 }
 
+/// What a read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Outcome {
+    /// The run holds what there was, which may be nothing.
+    Copied,
+    /// The entry at the cursor was trimmed. The cursor has not moved; the log goes on at `start`.
+    Trimmed { start: u64 },
+}
+
 /// How much one read may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -71,7 +86,18 @@ struct Walk {
 impl Log {
     /// Copies the next frames into `run` and moves the cursor behind the entries it takes. A run
     /// stays within a segment; an empty one means that there is nothing before `bounds.before`.
-    pub(crate) fn read(&self, cursor: &mut Cursor, bounds: Bounds, run: &mut Run) -> Result<()> {
+    pub(crate) fn read(
+        &self,
+        cursor: &mut Cursor,
+        bounds: Bounds,
+        run: &mut Run,
+    ) -> Result<Outcome> {
+        let Err(error) = self.read_run(cursor, bounds, run) else { return Ok(Outcome::Copied) };
+        let start = self.start();
+        if cursor.offset < start { Ok(Outcome::Trimmed { start }) } else { Err(error) }
+    }
+
+    fn read_run(&self, cursor: &mut Cursor, bounds: Bounds, run: &mut Run) -> Result<()> {
         run.bytes.clear();
         run.count = 0;
         let before = bounds.before.min(self.visible());
@@ -184,20 +210,20 @@ impl Log {
         Err(self.rot(segment.sequence, at, offset))
     }
 
-    /// The segment's map, made again if it was given up.
+    /// The segment's map, made again if it was given up; an error if the segment was trimmed.
     pub(super) fn region(&self, segment: &Arc<Segment>) -> Result<Arc<dyn Region>> {
         if let Some(region) = segment.region() {
             return Ok(region);
         }
-        let path = self.settings.path(&file_name(segment.sequence));
-        let storage = &self.settings.storage;
-        let region = storage
-            .open(&path, Access::Read)
-            .map_err(|error| Error::io("open", storage.locate(&path), 0, error))?;
+        let name = file_name(segment.sequence);
+        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
+        let region = opened.map_err(|error| self.failed("open", &name, error))?;
         if region.len() < segment.end() {
             return Err(self.rot(segment.sequence, region.len(), segment.base));
         }
-        segment.set_region(Some(Arc::clone(&region)));
+        if !segment.set_region(Some(Arc::clone(&region))) {
+            return Err(self.failed("open", &name, io::ErrorKind::NotFound.into()));
+        }
         self.note_mapped(segment);
         Ok(region)
     }

@@ -64,7 +64,7 @@ impl Log {
     }
 
     /// The newest segment that is durable at least up to its snapshot's end.
-    fn durable_sequence(&self) -> u64 {
+    pub(super) fn durable_sequence(&self) -> u64 {
         self.durable_sequence.load(Ordering::Acquire)
     }
 
@@ -189,6 +189,8 @@ impl Log {
             return Ok(());
         }
         self.writer().closed = true;
+        // A trim that has begun ends first; it removes nothing once it sees that.
+        drop(self.going.lock());
         self.flush_all()?;
         self.settings.latch.check()?;
         self.drop_spare();
@@ -215,7 +217,9 @@ impl Log {
         self.write_slot(&part, end)?;
         self.write_staged(&part.segment, &*part.region, &part.staged, position)?;
         // Where a mapped file cannot be cut, the next opening recovers instead.
-        let _ = part.region.shrink(file_end);
+        if part.region.shrink(file_end).is_ok() {
+            part.segment.set_file_bytes(file_end);
+        }
         self.sync(&part.segment, &*part.region)
     }
 

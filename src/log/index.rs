@@ -65,6 +65,17 @@ impl Log {
 
     /// The first offset whose entry, or an entry before it, is at least as new as `time`.
     pub(crate) fn since(&self, time: u64) -> Result<u64> {
+        loop {
+            let start = self.start();
+            match self.find_since(time) {
+                // What was looked at may have been trimmed meanwhile.
+                Err(_) if self.start() > start => {}
+                found => return found.map(|offset| offset.max(self.start())),
+            }
+        }
+    }
+
+    fn find_since(&self, time: u64) -> Result<u64> {
         let visible = self.visible();
         let segment = {
             let segments = self.segments.read();
@@ -88,7 +99,7 @@ impl Log {
                 return Err(self.rot(segment.sequence, at, next));
             };
             if header.time >= time && header.count > 0 {
-                return Ok(header.offset.clamp(self.start(), visible));
+                return Ok(header.offset.min(visible));
             }
             next = behind;
             at += header.frame_bytes();

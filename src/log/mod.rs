@@ -17,6 +17,8 @@
 //! | `run` | a copied run: checked, then taken apart into entries |
 //! | `scan` | walking the frames of a file that nobody vouches for |
 //! | `tail` | judging the first frame that cannot be believed: torn, or rot |
+//! | `trim` | removing the oldest segments |
+//! | `retain` | which of them may go |
 //! | `start` | the place from which on opening looks |
 //! | `adopt` | taking over what was found |
 //! | `survey` | how long it is, and whether all of it is unharmed |
@@ -34,6 +36,7 @@ mod frame;
 mod header;
 mod index;
 mod recover;
+pub(crate) mod retain;
 mod run;
 mod salvage;
 mod scan;
@@ -44,10 +47,11 @@ mod survey;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 pub(crate) use append::{Log, Placed};
 pub(crate) use create::Salts;
-pub(crate) use cursor::{Bounds, Cursor};
+pub(crate) use cursor::{Bounds, Cursor, Outcome};
 pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};

@@ -89,6 +89,7 @@ impl Log {
             flush: Mutex::new(FlushState::default()),
             flushed: Condvar::new(),
             spare: Mutex::new(None),
+            going: Mutex::default(),
             mapped: Mutex::default(),
         }
     }
@@ -268,8 +269,9 @@ impl Log {
         let torn_bytes = torn_bytes.map_err(|error| self.failed("read", &name, error))?;
         let torn = torn(end.offset, torn_bytes, &found[end.index + 1..]);
         self.remove_from(found, end.index + 1)?;
-        self.cut(last, end)?;
+        let file_bytes = self.cut(last, end)?;
         self.adopt(found, end, 0)?;
+        self.last_segment().set_file_bytes(file_bytes);
         self.mark_sealed(&found[end.index])?;
         if self.settings.reuse_torn() {
             self.resume(&self.last_segment(), &found[end.index].region, end.position);
@@ -277,20 +279,20 @@ impl Log {
         Ok(Recovery { unclean: true, torn, damage: None })
     }
 
-    /// Notes the end as the last segment's floor, and cuts the file there.
-    fn cut(&self, last: &Found, end: End) -> Result<()> {
+    /// Notes the end as the last segment's floor, and cuts the file there. Says how long the file
+    /// is then.
+    fn cut(&self, last: &Found, end: End) -> Result<u64> {
         let position = u32::try_from(end.position).map_err(|_| {
             self.wrong(last.head.sequence, end.position, "the segment is over 4 GiB long")
         })?;
         let floor = Floor { offset: end.offset, position };
         let (at, slot) = floor.slot(last.head.salt, last.slot + 1);
         last.region.store(at, &[&slot]);
-        if !self.settings.reuse_torn() {
-            // Where a mapped file cannot be cut, the tail stays and is passed over for ever.
-            let _ = last.region.shrink(end.position);
-        }
+        // Where a mapped file cannot be cut, the tail stays and is passed over for ever.
+        let is_cut = !self.settings.reuse_torn() && last.region.shrink(end.position).is_ok();
         let path = self.settings.path(&file_name(last.head.sequence));
-        create::sync(&self.settings, &*last.region, &path)
+        create::sync(&self.settings, &*last.region, &path)?;
+        Ok(if is_cut { end.position } else { last.region.len() })
     }
 
     /// Refuses an end that lies below what some header says was synced.

@@ -5,7 +5,9 @@
 //!    touch nothing at or behind it.
 //! 2. The marks are in order, and the first is at the first frame behind the opening.
 //! 3. A sealed segment never changes; its region may be given up and mapped again at will.
+//! 4. A segment that was trimmed is never mapped again. Who has its region already reads on.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,10 +28,22 @@ pub(crate) struct Segment {
     /// The greatest time of any entry before it.
     pub(crate) time_before: u64,
     end: AtomicU64,
-    region: RwLock<Option<Arc<dyn Region>>>,
+    /// How long its file is; nothing but making, sealing and going on after a close changes that.
+    file_bytes: AtomicU64,
+    map: RwLock<Map>,
     marks: RwLock<Option<Vec<Mark>>>,
     /// The newer floor slot, and what it says.
     noted: Mutex<(usize, Floor)>,
+}
+
+/// A segment's file, as readers have it.
+#[derive(Debug)]
+enum Map {
+    /// Not mapped, or not any more.
+    Absent,
+    Here(Arc<dyn Region>),
+    /// The segment was trimmed.
+    Gone,
 }
 
 impl Segment {
@@ -41,7 +55,8 @@ impl Segment {
             capacity: origin.capacity,
             time_before: origin.time_before,
             end: AtomicU64::new(end),
-            region: RwLock::new(region),
+            file_bytes: AtomicU64::new(origin.file_bytes),
+            map: RwLock::new(region.map_or(Map::Absent, Map::Here)),
             marks: RwLock::new(None),
             noted: Mutex::new((origin.slot, origin.floor)),
         }
@@ -57,14 +72,42 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// The mapped file, unless it was given up.
-    pub(crate) fn region(&self) -> Option<Arc<dyn Region>> {
-        self.region.read().clone()
+    /// How many bytes its file takes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_bytes.load(Ordering::Relaxed)
     }
 
-    /// Uses `region` from now on, or gives the map up.
-    pub(crate) fn set_region(&self, region: Option<Arc<dyn Region>>) {
-        *self.region.write() = region;
+    /// Notes that the file is `bytes` long now.
+    pub(crate) fn set_file_bytes(&self, bytes: u64) {
+        self.file_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The mapped file, unless it was given up.
+    #[inline]
+    pub(crate) fn region(&self) -> Option<Arc<dyn Region>> {
+        match &*self.map.read() {
+            Map::Here(region) => Some(Arc::clone(region)),
+            Map::Absent | Map::Gone => None,
+        }
+    }
+
+    /// Uses `region` from now on, or gives the map up; neither if the segment was trimmed, which
+    /// it says.
+    pub(crate) fn set_region(&self, region: Option<Arc<dyn Region>>) -> bool {
+        let mut map = self.map.write();
+        let stays = !matches!(*map, Map::Gone);
+        if stays {
+            *map = region.map_or(Map::Absent, Map::Here);
+        }
+        stays
+    }
+
+    /// Lets nobody map the segment any more, and drops what is known of it.
+    pub(crate) fn abandon(&self) {
+        let before = mem::replace(&mut *self.map.write(), Map::Gone);
+        self.set_marks(None);
+        // Unmapping takes a while, and needs no lock.
+        drop(before);
     }
 
     /// Whether the marks are known.
@@ -115,6 +158,8 @@ pub(crate) struct Origin {
     pub(crate) base: u64,
     pub(crate) salt: u64,
     pub(crate) capacity: u64,
+    /// How long its file is.
+    pub(crate) file_bytes: u64,
     pub(crate) time_before: u64,
     /// Which floor slot is the newer one.
     pub(crate) slot: usize,

@@ -1,11 +1,13 @@
-//! Looking at a log as a whole: how long it is, and whether all of it matches its sums.
+//! Looking at a log as a whole: how long it is, what of it may go, and whether all of it matches its
+//! sums.
 
 use super::append::Log;
 use super::frame::Kind;
 use super::header::FRAMES_AT;
+use super::retain::{Sealed, Stored};
 use super::scan::Scan;
-use super::segment::file_name;
-use crate::error::{Error, Result};
+use super::segment::{Segment, file_name};
+use crate::error::Result;
 use crate::storage::Access;
 
 impl Log {
@@ -24,28 +26,53 @@ impl Log {
         self.segments.read().iter().map(|segment| segment.end() - FRAMES_AT).sum()
     }
 
+    /// What the log keeps, as retention sees it. Nothing is read for it: each opening says how new
+    /// the entries before it are.
+    pub(crate) fn stored(&self) -> Stored {
+        let segments = self.segments.read();
+        let sealed = segments.windows(2).map(|two| Sealed {
+            first: two[0].base,
+            end: two[1].base,
+            bytes: two[0].file_bytes(),
+            newest: two[1].time_before,
+        });
+        Stored {
+            sealed: sealed.collect(),
+            last_bytes: segments.last().map_or(0, |last| last.file_bytes()),
+            end: self.visible(),
+        }
+    }
+
     /// Reads everything that is visible by the file, and compares it with its sums.
     pub(crate) fn verify(&self) -> Result<()> {
         let segments = self.segments.read().clone();
         for segment in segments {
-            let path = self.settings.path(&file_name(segment.sequence));
-            let storage = &self.settings.storage;
-            let failed = |doing, error| Error::io(doing, storage.locate(&path), 0, error);
-            let region = storage.open(&path, Access::Read).map_err(|e| failed("open", e))?;
-            let end = segment.end();
-            let mut scan = Scan::new(&*region, segment.salt, end);
-            let (mut at, mut next) = (FRAMES_AT, segment.base);
-            while at < end {
-                let frame = scan.frame(at).map_err(|error| failed("read", error))?;
-                let follows = frame.filter(|(header, _)| {
-                    header.offset == next && (header.kind == Kind::Opening) == (at == FRAMES_AT)
-                });
-                let Some((header, offset)) = follows.and_then(|(h, _)| Some((h, h.end()?))) else {
-                    return Err(self.rot(segment.sequence, at, next));
-                };
-                at += header.frame_bytes();
-                next = offset;
+            match self.verify_one(&segment) {
+                // It was trimmed meanwhile.
+                Err(_) if segment.base < self.start() => {}
+                other => other?,
             }
+        }
+        Ok(())
+    }
+
+    fn verify_one(&self, segment: &Segment) -> Result<()> {
+        let name = file_name(segment.sequence);
+        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
+        let region = opened.map_err(|error| self.failed("open", &name, error))?;
+        let end = segment.end();
+        let mut scan = Scan::new(&*region, segment.salt, end);
+        let (mut at, mut next) = (FRAMES_AT, segment.base);
+        while at < end {
+            let frame = scan.frame(at).map_err(|error| self.failed("read", &name, error))?;
+            let follows = frame.filter(|(header, _)| {
+                header.offset == next && (header.kind == Kind::Opening) == (at == FRAMES_AT)
+            });
+            let Some((header, offset)) = follows.and_then(|(h, _)| Some((h, h.end()?))) else {
+                return Err(self.rot(segment.sequence, at, next));
+            };
+            at += header.frame_bytes();
+            next = offset;
         }
         Ok(())
     }

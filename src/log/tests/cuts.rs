@@ -1,6 +1,7 @@
 //! Power cuts: what was flushed is there, byte for byte, whatever else was lost; what is there is
-//! a prefix of what was appended, with batches whole; what was served once stays; recovery itself
-//! can be cut; and nothing gets stuck.
+//! a prefix of what was appended, with batches whole, but for what was trimmed; a trim that was cut
+//! took whole segments from the front; what was served once stays; recovery itself can be cut; and
+//! nothing gets stuck.
 //!
 //! One run is one disk with several lives, named by its seed. `MILLSTREAM_CUTS` says how many cuts
 //! a test makes. The oracle gives its complaint back instead of panicking, so that the positive
@@ -26,24 +27,36 @@ struct Oracle {
     ends: Vec<usize>,
     /// So many are durable.
     synced: usize,
+    /// So many were trimmed for good.
+    trimmed: usize,
+    /// And a trim was to go up to here, the last of these at most.
+    goals: Vec<usize>,
     unique: u64,
 }
 
 impl Oracle {
-    /// Compares what was recovered, which is durable from now on.
-    fn judge(&mut self, found: &[Item]) -> Result<(), String> {
-        if found.len() < self.synced {
-            return Err(format!("lost: {} of {} synced", found.len(), self.synced));
+    /// Compares what was recovered, from `start` on, which is durable from now on.
+    fn judge(&mut self, start: u64, found: &[Item]) -> Result<(), String> {
+        let start = usize::try_from(start).unwrap();
+        if start != self.trimmed && !self.goals.contains(&start) {
+            let (trimmed, goals) = (self.trimmed, &self.goals);
+            return Err(format!("starts at {start}, not at {trimmed} or one of {goals:?}"));
         }
-        if found.len() > self.appended.len() || found != &self.appended[..found.len()] {
-            return Err(format!("phantom among {} entries", found.len()));
+        let end = start + found.len();
+        if end < self.synced {
+            return Err(format!("lost: {end} of {} synced", self.synced));
         }
-        if !found.is_empty() && !self.ends.contains(&found.len()) {
-            return Err(format!("a batch was split at {}", found.len()));
+        if end > self.appended.len() || found != &self.appended[start..end] {
+            return Err(format!("phantom among {start} to {end}"));
         }
-        self.appended.truncate(found.len());
-        self.ends.retain(|end| *end <= found.len());
-        self.synced = found.len();
+        if end > 0 && !self.ends.contains(&end) {
+            return Err(format!("a batch was split at {end}"));
+        }
+        self.appended.truncate(end);
+        self.ends.retain(|whole| *whole <= end);
+        self.synced = end;
+        self.trimmed = start;
+        self.goals.clear();
         Ok(())
     }
 
@@ -124,7 +137,25 @@ impl World {
             // What is read then means nothing.
             return Ok(());
         }
-        self.oracle.judge(&found.map_err(|error| format!("unreadable: {error}"))?)
+        self.oracle.judge(log.start(), &found.map_err(|error| format!("unreadable: {error}"))?)?;
+        let end = self.oracle.appended.len() as u64;
+        if log.end() == end { Ok(()) } else { Err(format!("{} comes behind {end}", log.end())) }
+    }
+
+    /// Trims to some offset.
+    fn trim(&mut self, log: &Log) -> Result<(), String> {
+        let offset = self.random.below(self.oracle.appended.len() + 1) as u64;
+        let ends = log.stored().sealed.into_iter().map(|segment| segment.end);
+        let ends = ends.filter(|end| *end <= offset).map(|end| usize::try_from(end).unwrap());
+        self.oracle.goals = ends.collect();
+        let trimmed = log.trim_to(offset).map_err(|error| format!("refused: {error}"))?;
+        let oracle = &mut self.oracle;
+        oracle.trimmed = oracle.goals.last().copied().unwrap_or(oracle.trimmed);
+        oracle.goals.clear();
+        // A trim may flush, and then says so.
+        oracle.synced = oracle.synced.max(usize::try_from(log.durable()).unwrap());
+        let end = oracle.trimmed as u64;
+        if trimmed.end == end { Ok(()) } else { Err(format!("{trimmed:?}, not {end}")) }
     }
 
     fn step(&mut self, log: &mut Log) -> Result<(), String> {
@@ -146,6 +177,7 @@ impl World {
                 self.oracle.synced = self.oracle.appended.len();
                 Ok(())
             }
+            5..=6 => self.trim(log),
             _ => {
                 let items = self.oracle.call(self.fixed, &mut self.random);
                 append(log, &items).map_err(said)?;
@@ -419,6 +451,6 @@ fn without_the_floor_the_flip_is_cut_in_silence() {
     world.setup.controls.ignore_floor = true;
     let (log, recovery) = world.setup.open(&world.disk).unwrap();
     assert!(recovery.torn.is_some());
-    let complaint = world.oracle.judge(&read_all(&log).unwrap()).unwrap_err();
+    let complaint = world.oracle.judge(0, &read_all(&log).unwrap()).unwrap_err();
     assert!(complaint.contains("lost"), "{complaint}");
 }

@@ -1,6 +1,7 @@
 //! Every storage call failing, once and for ever, with several kinds of error: each failure is a
 //! typed error and no panic, a failed flush is final until the log is opened again, and what was
-//! flushed before is there afterwards, whether the process or the machine goes next.
+//! flushed before is there afterwards, whether the process or the machine goes next; but for what
+//! was trimmed, and that goes from the front.
 
 use std::io::ErrorKind;
 
@@ -15,9 +16,14 @@ use crate::storage::simulated::{FailMode, Simulated};
 const KINDS: [ErrorKind; 3] = [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::Interrupted];
 
 /// What the log said to a scripted workload.
+#[derive(Default)]
 struct Outcome {
     appended: Vec<Item>,
     flushed: usize,
+    /// So many are gone for good.
+    trimmed: usize,
+    /// So many may be, since a trim failed.
+    withdrawn: usize,
     /// A call that was not to fail did, and the log is none the worse for it.
     complaint: Option<String>,
 }
@@ -38,6 +44,17 @@ impl Outcome {
         outcome.is_ok()
     }
 
+    /// Trims all but the last segment.
+    fn trim(&mut self, log: &Log, poisoned: &mut bool) {
+        let trimmed = log.trim_to(u64::MAX).map(drop);
+        self.withdrawn = usize::try_from(log.start()).unwrap();
+        if self.judge("trim", poisoned, &trimmed) {
+            self.trimmed = self.withdrawn;
+            // What stays goes on where that ended.
+            self.flushed = self.flushed.max(self.trimmed);
+        }
+    }
+
     fn flush(&mut self, log: &Log, poisoned: &mut bool) {
         if self.judge("flush", poisoned, &log.flush_all().map(drop)) {
             self.flushed = self.appended.len();
@@ -48,7 +65,7 @@ impl Outcome {
 /// Opens, appends over several segments, flushes, closes, and all of it again.
 fn script(setup: &Setup, disk: &Simulated) -> Outcome {
     let mut random = Random::new(5);
-    let mut outcome = Outcome { appended: Vec::new(), flushed: 0, complaint: None };
+    let mut outcome = Outcome::default();
     for life in 0..2_u64 {
         let log = match setup.open(disk) {
             Ok((log, _)) => log,
@@ -74,6 +91,9 @@ fn script(setup: &Setup, disk: &Simulated) -> Outcome {
             if call == 10 {
                 outcome.judge("prepare", poisoned, &log.prepare_spare(2000, 0));
             }
+            if call == 9 || call == 21 {
+                outcome.trim(&log, poisoned);
+            }
         }
         if life == 0 {
             if outcome.judge("close", poisoned, &log.close()) {
@@ -93,9 +113,13 @@ fn script(setup: &Setup, disk: &Simulated) -> Outcome {
 fn check(setup: &Setup, disk: &Simulated, outcome: &Outcome, context: &str) {
     let (log, _) = setup.open(disk).unwrap_or_else(|error| panic!("{context}: {error}"));
     let found = read_all(&log).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let start = usize::try_from(log.start()).unwrap();
+    let (least, most) = (outcome.trimmed, outcome.withdrawn);
+    assert!((least..=most).contains(&start), "{context}: {start} is not {least} to {most}");
+    let end = start + found.len();
     let (least, most) = (outcome.flushed, outcome.appended.len());
-    assert!((least..=most).contains(&found.len()), "{context}: {} of {least}", found.len());
-    assert!(found == outcome.appended[..found.len()], "{context}");
+    assert!((least..=most).contains(&end), "{context}: {end} of {least}");
+    assert!(found == outcome.appended[start..end], "{context}");
     // And it goes on from there.
     append(&log, &[Item::default()]).unwrap_or_else(|error| panic!("{context}: {error}"));
     log.flush_all().unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -108,6 +132,7 @@ fn whatever_call_fails_the_errors_are_typed_and_what_was_flushed_stays() {
         let disk = new_disk(1);
         let whole = script(&setup, &disk);
         assert!(whole.complaint.is_none() && whole.flushed == whole.appended.len());
+        assert!(whole.trimmed > whole.appended.len() / 2, "{} were trimmed", whole.trimmed);
         for nth in 2..=disk.calls() {
             for (mode, kind) in [FailMode::Once, FailMode::Forever]
                 .into_iter()
@@ -124,9 +149,17 @@ fn whatever_call_fails_the_errors_are_typed_and_what_was_flushed_stays() {
                 // Found again after the kill, it is durable, whatever the cache had shown.
                 let killed = disk.crash_process();
                 let (log, _) = setup.open(&killed).unwrap();
-                let served = read_all(&log).unwrap();
+                let (start, served) = (log.start(), read_all(&log).unwrap());
                 drop(log);
-                let served = Outcome { flushed: served.len(), appended: served, complaint: None };
+                let start = usize::try_from(start).unwrap();
+                let flushed = start + served.len();
+                let served = Outcome {
+                    appended: outcome.appended[..flushed].to_vec(),
+                    flushed,
+                    trimmed: start,
+                    withdrawn: start,
+                    complaint: None,
+                };
                 check(&setup, &killed.reboot(nth), &served, &context);
             }
         }

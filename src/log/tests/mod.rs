@@ -6,6 +6,7 @@
 //! | `cuts` | what a power cut may take, and what it may not |
 //! | `journals` | the same for journals and their snapshots |
 //! | `faults` | every storage call failing |
+//! | `trims` | what a trim takes, what it leaves, and who reads on meanwhile |
 //! | `rot` | every byte flipped, every length cut |
 
 mod cuts;
@@ -13,14 +14,15 @@ mod faults;
 mod journals;
 mod model;
 mod rot;
+mod trims;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::settings::Controls;
 use super::{
-    Bounds, Cursor, Draft, Field, Fields, Log, Owner, OwnerKind, Piece, Run, Salts, Settings, Slot,
-    Staging, fields,
+    Bounds, Cursor, Draft, Field, Fields, Log, Outcome, Owner, OwnerKind, Piece, Run, Salts,
+    Settings, Slot, Staging, fields,
 };
 use crate::error::{Error, Result};
 use crate::latch::Latch;
@@ -169,14 +171,22 @@ fn item(run: &Run, slot: &Slot) -> Item {
     item
 }
 
-/// Reads from `cursor` on, run by run, until nothing more comes. The entries found before an error
-/// come with it.
+/// Reads from `cursor` on, run by run, until nothing more comes; what was trimmed is passed over. The
+/// entries found before an error come with it.
 fn read_from(log: &Log, mut cursor: Cursor, bounds: Bounds) -> (Vec<(u64, Item)>, Option<Error>) {
     let mut items = Vec::new();
     let mut run = Run::default();
     loop {
-        let read = log.read(&mut cursor, bounds, &mut run);
-        if let Err(error) = read.and_then(|()| take(log, &run, &mut items)) {
+        match log.read(&mut cursor, bounds, &mut run) {
+            Ok(Outcome::Copied) => {}
+            Ok(Outcome::Trimmed { start }) => {
+                assert!(cursor.offset < start && start <= log.start());
+                cursor.seek(start);
+                continue;
+            }
+            Err(error) => return (items, Some(error)),
+        }
+        if let Err(error) = take(log, &run, &mut items) {
             return (items, Some(error));
         }
         if run.count == 0 {
@@ -187,13 +197,13 @@ fn read_from(log: &Log, mut cursor: Cursor, bounds: Bounds) -> (Vec<(u64, Item)>
 
 const ALL: Bounds = Bounds { entries: 1000, bytes: 1 << 20, before: u64::MAX };
 
-/// All entries, from offset 0 on.
+/// All entries, from the start on.
 fn read_all(log: &Log) -> Result<Vec<Item>> {
     let (items, error) = read_from(log, Cursor::at(0), ALL);
     if let Some(error) = error {
         return Err(error);
     }
-    for (expected, (offset, _)) in (0..).zip(&items) {
+    for (expected, (offset, _)) in (log.start()..).zip(&items) {
         assert_eq!(*offset, expected, "offsets are dense");
     }
     Ok(items.into_iter().map(|(_, item)| item).collect())

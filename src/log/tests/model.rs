@@ -4,10 +4,11 @@
 use proptest::prelude::*;
 
 use super::{
-    ALL, Bounds, Cursor, Item, Log, OwnerKind, Setup, Staging, append, read_all, read_from,
+    ALL, Bounds, Cursor, Item, Log, Outcome, OwnerKind, Setup, Staging, append, read_all, read_from,
 };
+use crate::log::trim::Trimmed;
 use crate::storage::simulated::Simulated;
-use crate::storage::{Memory, Storage};
+use crate::storage::{Access, Memory, Storage};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -23,6 +24,7 @@ enum Step {
     Since(u64),
     Flush,
     Spare(u64),
+    Trim(u64),
     Reopen,
     Kill,
 }
@@ -74,6 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u64..110).prop_map(Step::Since),
         2 => Just(Step::Flush),
         1 => (0_u64..5000).prop_map(Step::Spare),
+        1 => (0_u64..250).prop_map(Step::Trim),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ]
@@ -82,8 +85,11 @@ fn step() -> impl Strategy<Value = Step> {
 /// The naive log.
 #[derive(Debug, Default)]
 struct Model {
+    /// All that was ever appended and not lost.
     items: Vec<Item>,
     durable: usize,
+    /// So many of them were trimmed.
+    start: usize,
 }
 
 impl Model {
@@ -96,7 +102,15 @@ impl Model {
 
     fn since(&self, staging: Staging, time: u64) -> u64 {
         let visible = self.visible(staging);
-        visible.iter().take_while(|item| item.time < time).count() as u64
+        visible.iter().take_while(|item| item.time < time).count().max(self.start) as u64
+    }
+
+    /// What is still there of `visible`, from `from` to before `before`.
+    fn expected(&self, staging: Staging, from: u64, before: u64) -> (u64, &[Item]) {
+        let visible = self.visible(staging);
+        let from = usize::try_from(from).unwrap().max(self.start);
+        let stop = usize::try_from(before).unwrap_or(usize::MAX).min(visible.len());
+        (from as u64, visible.get(from..stop).unwrap_or_default())
     }
 }
 
@@ -132,11 +146,11 @@ fn check_step<S: Survivor>(
         }
         Step::Read { from, entries, bytes, before } => {
             let bounds = Bounds { entries: *entries, bytes: *bytes, before: *before };
-            check_read(log, model.visible(setup.staging), *from, bounds);
+            check_read(log, model, setup.staging, *from, bounds);
         }
         Step::Get(offset) if *offset < visible => {
             let bounds = Bounds { entries: 1, bytes: 0, before: offset + 1 };
-            check_read(log, model.visible(setup.staging), *offset, bounds);
+            check_read(log, model, setup.staging, *offset, bounds);
         }
         Step::Get(_) => {}
         Step::Since(time) => {
@@ -147,6 +161,7 @@ fn check_step<S: Survivor>(
             model.durable = model.items.len();
         }
         Step::Spare(bytes) => log.prepare_spare(*bytes, 0).unwrap(),
+        Step::Trim(offset) => check_trim(setup, storage, log, model, *offset),
         Step::Reopen => {
             log.close().unwrap();
             model.durable = model.items.len();
@@ -165,12 +180,59 @@ fn check_step<S: Survivor>(
     }
 }
 
+/// Trims, and compares what goes with what the log said of itself before.
+fn check_trim<S: Survivor>(setup: &Setup, storage: &S, log: &Log, model: &mut Model, offset: u64) {
+    let before = log.stored();
+    let going = before.sealed.iter().filter(|segment| segment.end <= offset);
+    let end = going.clone().map(|segment| segment.end).max().unwrap_or(model.start as u64);
+    let trimmed = log.trim_to(offset).unwrap();
+    let wanted = Trimmed {
+        first: model.start as u64,
+        end,
+        bytes: going.clone().map(|segment| segment.bytes).sum(),
+        ring: false,
+    };
+    assert_eq!(trimmed, wanted);
+    assert_eq!(log.start(), end);
+    assert_eq!(log.stored().sealed, before.sealed[going.count()..]);
+    model.start = usize::try_from(end).unwrap();
+    if setup.staging == Staging::On && log.visible() > model.durable as u64 {
+        // The first segment that stays was not durable yet.
+        assert!(end > wanted.first);
+        model.durable = model.items.len();
+    }
+    let files = storage.list("log").map_or(0, |names| names.len());
+    assert_eq!(files, log.segment_count() + usize::from(log.spare.lock().is_some()));
+}
+
+/// What the log says of its segments is true: they follow each other, their times are those of
+/// their entries, and their files are as long as it says.
+fn check_stored<S: Survivor>(storage: &S, log: &Log, model: &Model) {
+    let stored = log.stored();
+    let mut first = model.start as u64;
+    for segment in &stored.sealed {
+        assert_eq!(segment.first, first);
+        first = segment.end;
+        let up_to = &model.items[..usize::try_from(segment.end).unwrap()];
+        assert_eq!(segment.newest, up_to.iter().map(|item| item.time).max().unwrap_or(0));
+    }
+    assert_eq!(stored.end, log.visible());
+    if log.segment_count() == 0 {
+        return;
+    }
+    let said = stored.sealed.iter().map(|segment| segment.bytes).chain([stored.last_bytes]);
+    let names = storage.list("log").unwrap();
+    for (said, name) in said.zip(names) {
+        let file = storage.open(&format!("log/{name}"), Access::Read).unwrap();
+        assert_eq!(said, file.len(), "{name}");
+    }
+}
+
 /// Reads with narrow bounds, by one cursor, and compares each run.
-fn check_read(log: &Log, visible: &[Item], from: u64, bounds: Bounds) {
+fn check_read(log: &Log, model: &Model, staging: Staging, from: u64, bounds: Bounds) {
     let (items, error) = read_from(log, Cursor::at(from), bounds);
     assert!(error.is_none(), "{error:?}");
-    let stop = usize::try_from(bounds.before).unwrap().min(visible.len());
-    let expected = visible.get(usize::try_from(from).unwrap()..stop).unwrap_or_default();
+    let (from, expected) = model.expected(staging, from, bounds.before);
     assert_eq!(items.len(), expected.len());
     for ((offset, (found, item)), wanted) in (from..).zip(&items).zip(expected) {
         assert_eq!((*found, item), (offset, wanted));
@@ -187,7 +249,11 @@ fn check<S: Survivor>(setup: &Setup, mut storage: S, steps: &[Step]) {
         assert_eq!(log.end(), model.items.len() as u64, "after {step:?}");
         assert_eq!(log.visible(), model.visible(setup.staging).len() as u64, "after {step:?}");
         assert!(log.durable() >= model.durable as u64, "after {step:?}");
-        assert!(read_all(&log).unwrap() == model.visible(setup.staging), "after {step:?}");
+        assert_eq!(log.start(), model.start as u64, "after {step:?}");
+        let left = &model.visible(setup.staging)[model.start..];
+        assert!(read_all(&log).unwrap() == left, "after {step:?}");
+        check_stored(&storage, &log, &model);
+        log.verify().unwrap();
     }
 }
 
@@ -261,7 +327,7 @@ fn a_cursor_goes_on_across_closing_and_regrowing() {
     let mut open = log;
     for end in 1..4 {
         append(&open, std::slice::from_ref(&one)).unwrap();
-        open.read(&mut cursor, ALL, &mut run).unwrap();
+        assert_eq!(open.read(&mut cursor, ALL, &mut run).unwrap(), Outcome::Copied);
         assert_eq!((run.count, cursor.offset), (1, end));
         open.close().unwrap();
         assert!(append(&open, std::slice::from_ref(&one)).unwrap_err().is_closed());

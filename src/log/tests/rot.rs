@@ -1,5 +1,5 @@
-//! Every byte flipped and every length cut, of a log that was closed and of one that was killed:
-//! opening and reading give what was appended or a typed error, never a wrong entry, never less
+//! Every byte flipped and every length cut, of a log that was closed and of one that was killed, trimmed
+//! before or not: opening and reading give what was appended or a typed error, never a wrong entry, never less
 //! than what was safe in silence, and never a panic.
 
 use super::{ALL, Cursor, Item, Log, OwnerKind, Setup, Staging, append, new_disk, read_from};
@@ -10,16 +10,32 @@ use crate::log::{Kind, frame};
 use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
 
-/// A log in three segments, and what stands in it.
+/// What became of a victim before it was harmed.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    closed: bool,
+    trimmed: bool,
+}
+
+const PASTS: [Past; 4] = [
+    Past { closed: true, trimmed: false },
+    Past { closed: false, trimmed: false },
+    Past { closed: true, trimmed: true },
+    Past { closed: false, trimmed: true },
+];
+
+/// A log in several segments, and what stands in it.
 struct Victim {
     setup: Setup,
     files: Vec<(String, Vec<u8>)>,
     items: Vec<Item>,
+    /// The first offset in each of the files.
+    starts: Vec<u64>,
     /// So many were flushed, and the floor says so.
     safe: usize,
 }
 
-fn victim(closed: bool) -> Victim {
+fn victim(past: Past) -> Victim {
     let setup = Setup::new(OwnerKind::Partition, Staging::Off, 9);
     let disk = new_disk(1);
     let (log, _) = setup.open(&disk).unwrap();
@@ -38,12 +54,19 @@ fn victim(closed: bool) -> Victim {
             safe = items.len();
         }
     }
-    if closed {
+    assert!(safe >= 40 && disk.files().len() >= 3, "{safe}, {}", disk.files().len());
+    if past.trimmed {
+        let second = log.stored().sealed[1];
+        assert_eq!(log.trim_to(second.first).unwrap().end, second.first);
+    }
+    let stored = log.stored();
+    let starts = stored.sealed.iter().map(|segment| segment.first);
+    let starts = starts.chain(stored.sealed.last().map(|last| last.end)).collect();
+    if past.closed {
         log.close().unwrap();
         safe = items.len();
     }
-    assert!(safe >= 40 && disk.files().len() >= 3, "{safe}, {}", disk.files().len());
-    Victim { setup, files: disk.files(), items, safe }
+    Victim { setup, files: disk.files(), items, starts, safe }
 }
 
 impl Victim {
@@ -63,15 +86,18 @@ impl Victim {
             Ok((log, _)) => log,
             Err(error) => return assert_typed(&error, context),
         };
+        let start = log.start();
+        assert_eq!(start, self.starts[0], "{context}");
         let (found, error) = read_from(&log, Cursor::at(0), ALL);
-        self.compare(&found, 0, context);
+        self.compare(&found, start, context);
+        let end = usize::try_from(start).unwrap() + found.len();
         match error {
             Some(error) => assert_typed(&error, context),
-            None => assert!(found.len() >= self.safe, "{context}: {} are left", found.len()),
+            None => assert!(end >= self.safe, "{context}: it ends at {end}"),
         }
         for offset in (0..log.visible()).step_by(23) {
             let (found, error) = read_from(&log, Cursor::at(offset), ALL);
-            self.compare(&found, offset, context);
+            self.compare(&found, offset.max(start), context);
             if let Some(error) = error {
                 assert_typed(&error, context);
             }
@@ -109,14 +135,14 @@ fn assert_typed(error: &Error, context: &str) {
 
 #[test]
 fn every_flipped_byte_gives_the_entries_or_a_typed_error() {
-    for closed in [true, false] {
-        let victim = victim(closed);
+    for past in PASTS {
+        let victim = victim(past);
         let mut random = Random::new(8);
         for (index, (path, bytes)) in victim.files.iter().enumerate() {
             for at in 0..bytes.len() {
                 let flip = if random.coin() { 0xFF } else { 1 << random.below(8) };
                 let disk = victim.with(index, |bytes| bytes[at] ^= flip);
-                victim.check(&disk, &format!("closed {closed}, {path} byte {at} by {flip:#x}"));
+                victim.check(&disk, &format!("{past:?}, {path} byte {at} by {flip:#x}"));
             }
         }
     }
@@ -124,12 +150,12 @@ fn every_flipped_byte_gives_the_entries_or_a_typed_error() {
 
 #[test]
 fn every_cut_length_gives_the_entries_or_a_typed_error() {
-    for closed in [true, false] {
-        let victim = victim(closed);
+    for past in PASTS {
+        let victim = victim(past);
         for (index, (path, bytes)) in victim.files.iter().enumerate() {
             for length in 0..bytes.len() {
                 let disk = victim.with(index, |bytes| bytes.truncate(length));
-                victim.check(&disk, &format!("closed {closed}, {path} cut to {length}"));
+                victim.check(&disk, &format!("{past:?}, {path} cut to {length}"));
             }
         }
     }
@@ -137,15 +163,15 @@ fn every_cut_length_gives_the_entries_or_a_typed_error() {
 
 #[test]
 fn every_zeroed_sector_gives_the_entries_or_a_typed_error() {
-    for closed in [true, false] {
-        let victim = victim(closed);
+    for past in PASTS {
+        let victim = victim(past);
         for (index, (path, bytes)) in victim.files.iter().enumerate() {
             for at in (0..bytes.len()).step_by(512) {
                 let disk = victim.with(index, |bytes| {
                     let end = bytes.len().min(at + 512);
                     bytes[at..end].fill(0);
                 });
-                victim.check(&disk, &format!("closed {closed}, {path} sector at {at}"));
+                victim.check(&disk, &format!("{past:?}, {path} sector at {at}"));
             }
         }
     }
@@ -153,15 +179,29 @@ fn every_zeroed_sector_gives_the_entries_or_a_typed_error() {
 
 #[test]
 fn a_file_that_is_gone_is_noticed() {
-    for closed in [true, false] {
-        let mut victim = victim(closed);
+    for past in PASTS {
+        let mut victim = victim(past);
         // Without its newest file a log looks as it did before that was made.
-        for index in 0..victim.files.len() - 1 {
+        for index in 1..victim.files.len() - 1 {
             let gone = victim.files.remove(index);
             let disk = victim.with(0, |_| ());
-            victim.check(&disk, &format!("closed {closed}, {} is gone", gone.0));
+            victim.check(&disk, &format!("{past:?}, {} is gone", gone.0));
             victim.files.insert(index, gone);
         }
+    }
+}
+
+#[test]
+fn a_log_without_its_first_file_starts_with_the_second() {
+    for past in PASTS {
+        let mut victim = victim(past);
+        let gone = victim.files.remove(0);
+        victim.starts.remove(0);
+        let disk = victim.with(0, |_| ());
+        victim.check(&disk, &format!("{past:?}, {} is gone", gone.0));
+        let (log, _) = victim.setup.open(&disk).unwrap();
+        assert_eq!(log.start(), victim.starts[0]);
+        assert_eq!(log.end(), victim.items.len() as u64);
     }
 }
 
