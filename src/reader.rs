@@ -172,3 +172,6 @@ impl Subscription {
 pub(crate) fn at_least_one(max: u32) -> Result<()> {
     if max == 0 { Err(Error::TooSmall { what: "the maximum of a read", min: "1" }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;
