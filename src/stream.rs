@@ -122,6 +122,23 @@ impl Stream {
         self.mill().append_each(entries.into_iter().map(Into::into))
     }
 
+    /// Removes the oldest segments of a partition, as far as they lie wholly below `id`. The newest
+    /// segment always stays. Says how many entries went.
+    ///
+    /// What a group had not settled of them is lost to it: it is counted in
+    /// [`GroupInfo::trimmed`](crate::GroupInfo::trimmed), told by
+    /// [`Event::Trimmed`](crate::Event::Trimmed), and the group goes on as its
+    /// [`on_trimmed`](crate::GroupOptions::on_trimmed) says. Readers and subscriptions count what they miss. Ids never go back.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPartition`](crate::Error::NoSuchPartition),
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Poisoned`](crate::Error::Poisoned),
+    /// [`Error::DiskFull`](crate::Error::DiskFull) if a group's journal has no room to say so,
+    /// [`Error::Io`](crate::Error::Io): the next trim goes on.
+    pub fn trim_before(&self, id: EntryId) -> Result<u64> {
+        self.mill().trim_before(id)
+    }
+
     /// Makes everything that was done so far durable, whatever the stream's durability: entries
     /// first, then what was done with them.
     ///

@@ -23,13 +23,13 @@ use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
 use super::manifest::GroupRecord;
 use super::out::Out;
+use super::returned::Returned;
 use super::tell::{Told, tell_exhausted};
 use super::wake::Readers;
 use crate::assign::Assign;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::events::Cause;
-use crate::id::EntryId;
 use crate::ledger::{AckMode, Claim, Event, Ledger, Now, Policy, Run};
 use crate::log::{Cursor, Log};
 use crate::waiters::Waiters;
@@ -49,7 +49,7 @@ pub(crate) struct Desk {
     pub(super) readers: RwLock<Readers>,
     pub(super) journal: Log,
     state: Mutex<State>,
-    returned: Mutex<Returned>,
+    pub(super) returned: Mutex<Returned>,
     /// What the group's handles share, as long as there are any.
     pub(super) seat: Mutex<Weak<Seat>>,
     deleted: AtomicBool,
@@ -93,14 +93,6 @@ pub(super) struct State {
 
 fn settles_on_read(policy: &Policy) -> bool {
     matches!(policy.ack, AckMode::OnNextRead | AckMode::Interval(_))
-}
-
-/// What dropped handles left.
-#[derive(Debug, Default)]
-struct Returned {
-    /// With the time of the drop: the backoff counts from then, whenever it is dealt with.
-    taken: Vec<(Now, Claim)>,
-    untaken: Vec<Claim>,
 }
 
 impl Desk {
@@ -261,48 +253,6 @@ impl Desk {
         recorded
     }
 
-    pub(super) fn take_returned(&self, state: &mut State) -> Result<()> {
-        let returned = {
-            let mut returned = self.returned.lock();
-            if returned.taken.is_empty() && returned.untaken.is_empty() {
-                return Ok(());
-            }
-            std::mem::take(&mut *returned)
-        };
-        let outcome = self.apply_returned(state, &returned);
-        if outcome.is_err() {
-            // They stay on the list for the next call; what was settled before is void then.
-            let mut list = self.returned.lock();
-            list.taken.extend(&returned.taken);
-            list.untaken.extend(&returned.untaken);
-        }
-        outcome
-    }
-
-    fn apply_returned(&self, state: &mut State, returned: &Returned) -> Result<()> {
-        for dropped in returned.taken.chunk_by(|(at, _), (next, _)| at == next) {
-            let claims: Vec<Claim> = dropped.iter().map(|(_, claim)| *claim).collect();
-            let State { ledger, events, .. } = &mut *state;
-            ledger.hand_back(dropped[0].0, &claims, true, events);
-            self.commit(state)?;
-        }
-        let State { ledger, events, .. } = &mut *state;
-        ledger.hand_back(now_of(&self.ground.time), &returned.untaken, false, events);
-        self.commit(state)
-    }
-
-    /// Leaves claims for the next call to deal with, and wakes a blocked read to be that call.
-    /// Never waits for a disk, never fails.
-    pub(crate) fn hand_back(&self, taken: &[Claim], untaken: &[Claim]) {
-        let now = now_of(&self.ground.time);
-        let mut returned = self.returned.lock();
-        returned.taken.extend(taken.iter().map(|claim| (now, *claim)));
-        returned.untaken.extend_from_slice(untaken);
-        drop(returned);
-        self.ring_for(taken);
-        self.ring_for(untaken);
-    }
-
     /// Gives the lock back and does what must not be done under it.
     pub(super) fn finish(&self, mut state: MutexGuard<'_, State>) -> Result<()> {
         let rolled = state.journal.take_rolled();
@@ -390,24 +340,6 @@ impl Desk {
         self.reads_settle.load(Ordering::Relaxed)
     }
 
-    /// Settles a range as lost. Says how many entries that were.
-    pub(crate) fn skip(&self, partition: u32, first: u64, end: u64) -> Result<u64> {
-        self.prepare()?;
-        let lost = self.change(|ledger, _, events| ledger.skip(partition, first, end, events))?;
-        self.promise()?;
-        Ok(lost)
-    }
-
-    pub(crate) fn redrive(&self, max: usize) -> Result<u64> {
-        self.change(|ledger, now, events| Ok(ledger.redrive_all(now.at, max, events)))
-    }
-
-    pub(crate) fn discard_parked(&self, ids: &[EntryId]) -> Result<u64> {
-        let discarded = self.change(|ledger, _, events| Ok(ledger.discard_parked(ids, events)))?;
-        self.promise()?;
-        Ok(discarded)
-    }
-
     /// Ends what time has ended.
     pub(crate) fn maintain(&self) -> Result<()> {
         let (mut state, now) = self.enter()?;
@@ -415,22 +347,6 @@ impl Desk {
         self.stir(&mut state, now);
         self.finish(state)?;
         failure.map_or(Ok(()), Err)
-    }
-
-    /// What the log of a partition no longer has is lost to the group.
-    pub(crate) fn trimmed(&self, partition: u32, start: u64) -> Result<u64> {
-        let log = &self.ground.logs[partition as usize];
-        self.change(|ledger, _, events| Ok(ledger.trimmed(partition, start, log.visible(), events)))
-    }
-
-    /// Goes on elsewhere in some partitions. This is durable when it returns.
-    pub(crate) fn reset(&self, to: &[EntryId]) -> Result<()> {
-        self.prepare()?;
-        self.change(|ledger, _, events| {
-            to.iter().try_for_each(|id| ledger.reset(id.partition(), id.offset(), events))
-        })?;
-        self.waiters.ring_all();
-        self.journal.flush_all().map(|_| ())
     }
 
     /// When something is due next.

@@ -197,7 +197,11 @@ impl Ground {
     /// The first offset of each partition for a start, as far as it is still stored.
     pub(crate) fn resolve(&self, start: &Start) -> Result<Vec<u64>> {
         let places = self.places(start)?;
-        Ok(places.into_iter().zip(&self.logs).map(|(place, log)| place.max(log.start())).collect())
+        Ok(places
+            .into_iter()
+            .zip(self.logs.iter())
+            .map(|(place, log)| place.max(log.start()))
+            .collect())
     }
 
     /// The first offset of each partition for a start. One that is named may be trimmed already.

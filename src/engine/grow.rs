@@ -21,6 +21,7 @@ use super::desk::Desk;
 use super::mill::Mill;
 use super::open::open_logs;
 use crate::error::{Error, Result};
+use crate::events::Cause;
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Cursor;
 
@@ -49,6 +50,9 @@ impl Mill {
         self.ground.logs[0].between_appends(|| self.ground.logs.extend(logs));
         self.ground.audience.ring_all();
         for desk in desks {
+            // The stream has grown whatever a strategy says; one that fails is told to who listens
+            // to its group, and asked again when a member comes or goes.
+            let _ = desk.reassign();
             desk.waiters.ring_all();
         }
         Ok(total)
@@ -61,6 +65,7 @@ impl Desk {
         let mut state = self.lock();
         let added = total - state.ledger.partitions();
         state.ledger.grow(&vec![0; added]);
+        state.told.cause = Cause::PartitionsAdded;
         state.fresh.resize(total, Cursor::default());
         state.again.resize(total, Cursor::default());
     }

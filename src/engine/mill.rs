@@ -265,6 +265,25 @@ impl Mill {
         self.desks.read().values().flatten().cloned().collect()
     }
 
+    /// Removes the whole segments of a partition that lie below `id`. Says how many entries went.
+    pub(crate) fn trim_before(&self, id: EntryId) -> Result<u64> {
+        // Nobody makes a group meanwhile that starts in what goes.
+        let _manifest = self.manifest.lock();
+        self.ground.check_write()?;
+        let partition = id.partition();
+        let log = self.ground.log(partition)?;
+        let (before, start) = (log.start(), log.trim_point(id.offset()));
+        // The groups first: none of them ever looks for what is gone.
+        for desk in self.each_desk() {
+            desk.trimmed(partition, start)?;
+        }
+        let trimmed = log.trim_to(start);
+        if trimmed.as_ref().is_ok_and(|trimmed| trimmed.ring) {
+            self.ring(partition);
+        }
+        trimmed.map(|_| log.start() - before)
+    }
+
     /// The entry of that id, if it is stored.
     pub(crate) fn get(&self, id: EntryId) -> Result<Option<Parcel>> {
         self.ground.check_open()?;

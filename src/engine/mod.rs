@@ -13,8 +13,10 @@
 //! | `manifest` | what the stream and its groups are, on disk |
 //! | `desk` | one group: its ledger, its lock |
 //! | `membership` | coming to it and going |
+//! | `position` | what is done to it as a whole |
 //! | `council` | asking its strategy who owns what |
 //! | `tell` | telling those who listen |
+//! | `returned` | what dropped handles leave there |
 //! | `wake` | waking blocked reads |
 //! | `board` | who listens to a group, and what one consumer is told |
 //! | `settle` | how they are taken back |
@@ -42,8 +44,10 @@ mod open;
 mod out;
 mod parcel;
 mod pool;
+mod position;
 mod post;
 mod report;
+mod returned;
 mod settle;
 mod shelf;
 mod tell;

@@ -13,7 +13,7 @@ use super::manifest::{
     self, GroupRecord, GroupSettings, Manifest, StoredDurability, StoredStrategy,
 };
 use super::mill::{Desks, Mill, batch_bytes_max};
-use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky};
+use crate::assign::{self, Assign, CooperativeSticky, RoundRobin, Shared, Sticky};
 use crate::clock::Time;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
@@ -335,7 +335,7 @@ pub(crate) fn open_desk(
 pub(crate) fn built_in(stored: &StoredStrategy) -> Option<Arc<dyn Assign>> {
     Some(match stored {
         StoredStrategy::Shared => Arc::new(Shared),
-        StoredStrategy::Range => Arc::new(Range),
+        StoredStrategy::Range => Arc::new(assign::Range),
         StoredStrategy::RoundRobin => Arc::new(RoundRobin),
         StoredStrategy::Sticky => Arc::new(Sticky),
         StoredStrategy::CooperativeSticky => Arc::new(CooperativeSticky),

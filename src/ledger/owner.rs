@@ -83,7 +83,8 @@ pub(super) struct Owners {
     pub(super) list: Vec<Owner>,
     /// In which generation each partition was given to its owner.
     pub(super) since: Vec<u64>,
-    /// The name of who owned it last before its owner now.
+    /// The name of who owned it when it went. What moves between members that stay is not written
+    /// here: a name that comes back is to find what it had last, and not all it ever had.
     pub(super) before: Vec<Option<Arc<str>>>,
     pub(super) by_slot: BTreeMap<u16, BTreeSet<u32>>,
     pub(super) plan: Option<Plan>,
@@ -223,9 +224,6 @@ impl Owners {
                 Owner::Member(slot) => Some(slot),
                 _ => None,
             };
-            if let Some(name) = from.and_then(&name) {
-                self.before[*partition as usize] = Some(name);
-            }
             self.set(*partition, Owner::Leaving(from));
             self.until.insert(*partition, round.until);
         }
@@ -249,6 +247,9 @@ impl Owners {
 
     /// The member in `slot` goes; what it had is nobody's.
     pub(super) fn forget(&mut self, slot: u16, name: &Arc<str>) {
+        for before in self.before.iter_mut().filter(|before| before.as_ref() == Some(name)) {
+            *before = None;
+        }
         let had: Vec<u32> = self.of(slot).chain(self.leaving(slot)).collect();
         for partition in had {
             self.before[partition as usize] = Some(Arc::clone(name));

@@ -69,6 +69,13 @@ impl Log {
         Ok(Trimmed { first, end, bytes, ring })
     }
 
+    /// Where the log would start after [`trim_to`](Self::trim_to) with that offset.
+    pub(crate) fn trim_point(&self, offset: u64) -> u64 {
+        let segments = self.segments.read();
+        let ends = segments.iter().skip(1).map(|next| next.base);
+        ends.take_while(|end| *end <= offset).last().unwrap_or_else(|| self.start())
+    }
+
     /// The first segment that stays if all that end at or before `offset` go; `None` if none does.
     fn first_behind(&self, offset: u64) -> Option<u64> {
         let segments = self.segments.read();

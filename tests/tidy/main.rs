@@ -44,11 +44,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer { modules: &["storage", "waiters"], peers: false },
     Layer { modules: &["ledger", "log"], peers: false },
-    Layer { modules: &["entry", "events"], peers: false },
+    Layer { modules: &["entry", "events", "info"], peers: false },
     Layer { modules: &["engine"], peers: false },
     Layer {
         modules: &[
-            "batch", "consumer", "delivery", "entries", "group", "info", "options", "reader",
+            "batch", "consumer", "delivery", "entries", "group", "options", "policy", "reader",
             "stream",
         ],
         peers: true,

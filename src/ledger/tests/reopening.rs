@@ -181,7 +181,10 @@ fn partitions_are_added_between_and_before_what_is_stored() {
     assert_eq!(desk.ack(&claims[1..2]), []);
     let restored = desk.restored(desk.now, &[300, 9, 300]);
     assert_eq!(Desk::bytes(&restored, desk.now), Desk::bytes(&desk.ledger, desk.now));
-    assert_eq!(restored.lag(&[300, 9, 300]), 50 + 4 + 300);
+    assert_eq!(
+        (0..3).map(|p| restored.lag(p, 0, [300, 9, 300][p as usize])).sum::<u64>(),
+        50 + 4 + 300
+    );
     desk.reopen(desk.now, &[0; 3], &[300, 9, 300], true);
     assert_eq!(desk.ledger.floor(1), Some(5));
     assert_eq!(desk.ledger.counts(desk.now.at).due, 3 + 2 + 300);

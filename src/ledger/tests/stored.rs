@@ -254,7 +254,6 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Reset { partition: 9, to: 1 },
         Event::Evicted { partition: 0, due, last },
         round(true, &[0], &[], None),
-        round(false, &[0], &[], None),
         reopened(&[300, 0, 0], 99),
         reopened(&[300, 0], 0),
     ] {

@@ -1,0 +1,42 @@
+//! What is done at a desk to a group as a whole: giving up what cannot be read or is gone, going on
+//! elsewhere, and what becomes of entries that were set aside.
+
+use super::desk::Desk;
+use crate::error::Result;
+use crate::id::EntryId;
+
+impl Desk {
+    /// Settles a range as lost. Says how many entries that were.
+    pub(crate) fn skip(&self, partition: u32, first: u64, end: u64) -> Result<u64> {
+        self.prepare()?;
+        let lost = self.change(|ledger, _, events| ledger.skip(partition, first, end, events))?;
+        self.promise()?;
+        Ok(lost)
+    }
+
+    pub(crate) fn redrive(&self, max: usize) -> Result<u64> {
+        self.change(|ledger, now, events| Ok(ledger.redrive_all(now.at, max, events)))
+    }
+
+    pub(crate) fn discard_parked(&self, ids: &[EntryId]) -> Result<u64> {
+        let discarded = self.change(|ledger, _, events| Ok(ledger.discard_parked(ids, events)))?;
+        self.promise()?;
+        Ok(discarded)
+    }
+
+    /// What the log of a partition no longer has is lost to the group.
+    pub(crate) fn trimmed(&self, partition: u32, start: u64) -> Result<u64> {
+        let log = &self.ground.logs[partition as usize];
+        self.change(|ledger, _, events| Ok(ledger.trimmed(partition, start, log.visible(), events)))
+    }
+
+    /// Goes on elsewhere in some partitions. This is durable when it returns.
+    pub(crate) fn reset(&self, to: &[EntryId]) -> Result<()> {
+        self.prepare()?;
+        self.change(|ledger, _, events| {
+            to.iter().try_for_each(|id| ledger.reset(id.partition(), id.offset(), events))
+        })?;
+        self.waiters.ring_all();
+        self.journal.flush_all().map(|_| ())
+    }
+}
