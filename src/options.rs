@@ -212,11 +212,19 @@ pub struct GroupOptions {
     name: String,
     plan: GroupPlan,
     ack_interval: Option<Duration>,
+    /// With how it is stored, if it is not the user's own.
+    strategy: Option<(Option<StoredStrategy>, Arc<dyn Assign>)>,
 }
 
 impl GroupOptions {
     pub(crate) fn new(stream: Stream, name: &str) -> Self {
-        Self { stream, name: name.to_owned(), plan: GroupPlan::default(), ack_interval: None }
+        Self {
+            stream,
+            name: name.to_owned(),
+            plan: GroupPlan::default(),
+            ack_interval: None,
+            strategy: None,
+        }
     }
 
     /// How long a delivery is its consumer's alone; by default 30 seconds. Afterwards it waits for
@@ -280,7 +288,7 @@ impl GroupOptions {
             (TypeId::of::<CooperativeSticky>(), StoredStrategy::CooperativeSticky),
         ];
         let stored = built_in.into_iter().find(|(id, _)| *id == TypeId::of::<S>());
-        self.plan.strategy = Some((stored.map(|(_, stored)| stored), Arc::new(strategy)));
+        self.strategy = Some((stored.map(|(_, stored)| stored), Arc::new(strategy)));
         self
     }
 
@@ -336,15 +344,20 @@ impl GroupOptions {
         self.finish(Made::Before, None)
     }
 
-    fn finish(self, made: Made, start: Option<&Start>) -> Result<Group> {
+    fn finish(mut self, made: Made, start: Option<&Start>) -> Result<Group> {
         named("group", &self.name)?;
         self.check()?;
+        // The user's code is asked for its name here, where no lock is held.
+        if let Some((stored, strategy)) = self.strategy.take() {
+            let stored = stored.map_or_else(|| custom(&*strategy), Ok)?;
+            self.plan.strategy = Some((stored, strategy));
+        }
         let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
         Ok(Group { seat })
     }
 
     fn check(&self) -> Result<()> {
-        let GroupPlan { max_deliveries, backoff, strategy, .. } = &self.plan;
+        let GroupPlan { max_deliveries, backoff, .. } = &self.plan;
         let durations = [
             ("lease", self.plan.lease),
             ("session_timeout", self.plan.session_timeout),
@@ -355,9 +368,6 @@ impl GroupOptions {
             if let Some(given) = given {
                 lasting(option, given)?;
             }
-        }
-        if let Some((None, strategy)) = strategy {
-            named("strategy", &name_of(&**strategy)?)?;
         }
         if let Some(attempts) = max_deliveries {
             within("max_deliveries", u64::from(*attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;
@@ -378,4 +388,11 @@ impl GroupOptions {
         }
         Ok(())
     }
+}
+
+/// How a strategy of the user's own is stored.
+fn custom(strategy: &dyn Assign) -> Result<StoredStrategy> {
+    let name = name_of(strategy)?;
+    named("strategy", &name)?;
+    Ok(StoredStrategy::Custom(name.into()))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::board::Board;
 use super::desk::{Desk, State};
 use super::journal::now_of;
-use crate::assign::{Assign, Assignment, Handover, View, decide, handover_of, name_of};
+use crate::assign::{Assign, Assignment, Handover, View, decide, handover_of};
 use crate::error::{Error, Result};
 use crate::events::{Cause, Event};
 use crate::ledger::{Roster, Target};
@@ -50,12 +50,6 @@ impl State {
         let failed = self.failed.as_ref().is_some_and(|(failed, _)| *failed == version);
         let asks = self.ledger.is_stale() && !failed;
         asks.then(|| self.question(None)).flatten()
-    }
-
-    /// What the strategy calls itself.
-    pub(super) fn strategy_name(&self) -> String {
-        let name = self.strategy.as_ref().and_then(|strategy| name_of(&**strategy).ok());
-        name.map_or_else(String::new, String::from)
     }
 
     /// Notes that a strategy gave no good answer.

@@ -81,6 +81,7 @@ pub(super) struct State {
     pub(super) told: Told,
     /// `None` as long as a group whose strategy is the user's was not opened with it.
     pub(super) strategy: Option<Arc<dyn Assign>>,
+    pub(super) strategy_name: Box<str>,
     /// For which members the strategy gave no good answer, and why.
     pub(super) failed: Option<(u64, String)>,
     /// The same, if the call that holds the lock has to know.
@@ -116,6 +117,7 @@ impl Desk {
             out: Out::default(),
             told: Told::new(),
             strategy,
+            strategy_name: record.settings.strategy.name().into(),
             failed: None,
             failure: None,
             limited: false,
@@ -238,8 +240,12 @@ impl Desk {
             ledger.watch(self.board.is_watched());
             for event in &*events {
                 told.tell(&self.board, ledger, event);
+                assigns |= match event {
+                    Event::Round(round) => !(round.open && ledger.is_open()),
+                    Event::Left { .. } => !ledger.is_open(),
+                    _ => false,
+                };
                 ledger.apply(event);
-                assigns |= matches!(event, Event::Round(_) | Event::Left { .. });
             }
             if self.board.is_watched() {
                 tell_exhausted(&self.board, &ledger.take_exhausted());
@@ -318,11 +324,12 @@ impl Desk {
     }
 
     /// Replaces what the group goes by. Nobody is a member.
-    pub(super) fn set_policy(&self, policy: Policy, strategy: Option<Arc<dyn Assign>>) {
+    pub(super) fn set_policy(&self, policy: Policy, strategy: Arc<dyn Assign>, name: &str) {
         let mut state = self.state.lock();
         self.reads_settle.store(settles_on_read(&policy), Ordering::Relaxed);
         state.ledger.set_policy(policy);
-        state.strategy = strategy;
+        state.strategy = Some(strategy);
+        state.strategy_name = name.into();
         state.told.cause = Cause::StrategyChanged;
     }
 

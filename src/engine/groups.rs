@@ -12,7 +12,7 @@ use super::manifest::{
 };
 use super::mill::Mill;
 use super::open::{Made, built_in, micros, open_desk, policy, remove_directory};
-use crate::assign::{Assign, name_of};
+use crate::assign::Assign;
 use crate::error::{Error, Result};
 use crate::limits::GROUPS_MAX;
 use crate::start::Start;
@@ -39,15 +39,14 @@ pub(crate) struct GroupPlan {
     pub(crate) on_exhausted: Option<StoredExhausted>,
     pub(crate) max_in_flight: Option<u64>,
     pub(crate) max_in_flight_per_consumer: Option<u64>,
-    /// With how it is stored, if it is not the user's own.
-    pub(crate) strategy: Option<(Option<StoredStrategy>, Arc<dyn Assign>)>,
+    pub(crate) strategy: Option<(StoredStrategy, Arc<dyn Assign>)>,
     pub(crate) revocation_timeout: Option<Duration>,
     pub(crate) on_trimmed: Option<StoredOnTrimmed>,
     pub(crate) ack_mode: Option<StoredAckMode>,
 }
 
 impl GroupPlan {
-    fn revise(&self, settings: &mut GroupSettings) -> Result<()> {
+    fn revise(&self, settings: &mut GroupSettings) {
         settings.lease = self.lease.map_or(settings.lease, micros);
         settings.session_timeout = self.session_timeout.map(micros).or(settings.session_timeout);
         settings.max_deliveries = self.max_deliveries.unwrap_or(settings.max_deliveries);
@@ -56,17 +55,13 @@ impl GroupPlan {
         settings.max_in_flight = self.max_in_flight.unwrap_or(settings.max_in_flight);
         settings.max_in_flight_per_consumer =
             self.max_in_flight_per_consumer.unwrap_or(settings.max_in_flight_per_consumer);
-        if let Some((stored, given)) = &self.strategy {
-            settings.strategy = match stored {
-                Some(stored) => stored.clone(),
-                None => StoredStrategy::Custom(name_of(&**given)?.into()),
-            };
+        if let Some((stored, _)) = &self.strategy {
+            settings.strategy = stored.clone();
         }
         settings.revocation_timeout =
             self.revocation_timeout.map_or(settings.revocation_timeout, micros);
         settings.on_trimmed = self.on_trimmed.unwrap_or(settings.on_trimmed);
         settings.ack_mode = self.ack_mode.unwrap_or(settings.ack_mode);
-        Ok(())
     }
 }
 
@@ -147,14 +142,14 @@ fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPl
     let mut changed = manifest.clone();
     let record = changed.groups.iter_mut().find(|group| group.number == desk.incarnation);
     let Some(record) = record else { return Err(Error::GroupDeleted) };
-    plan.revise(&mut record.settings)?;
-    let policy = policy(&record.settings);
-    let strategy = strategy_of(plan, desk, &record.settings.strategy)?;
+    plan.revise(&mut record.settings);
+    let (policy, stored) = (policy(&record.settings), record.settings.strategy.clone());
+    let strategy = strategy_of(plan, desk, &stored)?;
     if changed != *manifest {
         changed.save(&*mill.ground.storage, &mill.ground.latch)?;
         *manifest = changed;
     }
-    desk.set_policy(policy, Some(strategy));
+    desk.set_policy(policy, strategy, stored.name());
     Ok(())
 }
 
@@ -164,10 +159,7 @@ fn strategy_of(plan: &GroupPlan, desk: &Desk, stored: &StoredStrategy) -> Result
         return Ok(Arc::clone(given));
     }
     let known = built_in(stored).or_else(|| desk.strategy());
-    known.ok_or_else(|| {
-        let name = if let StoredStrategy::Custom(name) = stored { name } else { "" };
-        Error::StrategyMissing { strategy: name.into() }
-    })
+    known.ok_or_else(|| Error::StrategyMissing { strategy: stored.name().into() })
 }
 
 fn create(
@@ -182,7 +174,7 @@ fn create(
         return Err(Error::LimitReached { what: "the number of groups", max: GROUPS_MAX as u64 });
     }
     let mut settings = GroupSettings::default();
-    plan.revise(&mut settings)?;
+    plan.revise(&mut settings);
     let record = GroupRecord {
         name: name.to_owned(),
         number: manifest.next_group,
@@ -193,7 +185,8 @@ fn create(
     // Before it is written down: nothing that fails later may leave a group that nobody knows.
     let desk = open_desk(&mill.terms, &mill.ground, &record)?;
     if let Some((_, given)) = &plan.strategy {
-        desk.set_policy(policy(&record.settings), Some(Arc::clone(given)));
+        let settings = &record.settings;
+        desk.set_policy(policy(settings), Arc::clone(given), settings.strategy.name());
     }
     let mut changed = manifest.clone();
     changed.next_group += 1;

@@ -115,7 +115,8 @@ impl Desk {
             if post.notices.announce() {
                 return Ok(Answer::Nothing(Blocked::Changed));
             }
-            if matches!(answer, Answer::Nothing(Blocked::InFlight)) {
+            // What is for one member alone is not for the next read.
+            if matches!(answer, Answer::Nothing(Blocked::InFlight)) && self.is_shared() {
                 waiting.pass_on();
             }
             let due = self.next_moment(now).min(self.ground.flush_moment());

@@ -146,6 +146,18 @@ pub(crate) enum StoredExhausted {
 }
 
 impl StoredStrategy {
+    /// What it calls itself.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Shared => "shared",
+            Self::Range => "range",
+            Self::RoundRobin => "round-robin",
+            Self::Sticky => "sticky",
+            Self::CooperativeSticky => "cooperative-sticky",
+            Self::Custom(name) => name,
+        }
+    }
+
     fn is_sound(&self) -> bool {
         !matches!(self, Self::Custom(name) if limits::named("strategy", name).is_err())
     }

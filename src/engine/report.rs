@@ -29,7 +29,7 @@ impl Desk {
             } else {
                 GroupState::Stable
             },
-            strategy: state.strategy_name(),
+            strategy: state.strategy_name.to_string(),
             strategy_failure: state.failed.as_ref().map(|(_, reason)| reason.clone()),
             generation: ledger.generation(),
             rebalances: counts.rebalances,

@@ -108,7 +108,7 @@ impl Desk {
         if id.offset() >= end {
             return Err(Error::StartBeyondEnd { start: id, end });
         }
-        self.heartbeat(member)?;
+        self.look(|ledger, now| ledger.touch(now.at, member))??;
         let decide = |ledger: &Ledger, _, events: &mut Vec<_>| {
             ledger.settle_through(member, seen, id, events)
         };

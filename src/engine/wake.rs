@@ -48,7 +48,7 @@ impl Desk {
     /// The same for claims that were handed back. Where nobody may read them, somebody has to look
     /// all the same: they may be what a hand-over waits for.
     pub(super) fn ring_for(&self, claims: &[Claim]) {
-        if self.waiters.is_empty() {
+        if claims.is_empty() || self.waiters.is_empty() {
             return;
         }
         match &*self.readers.read() {
@@ -62,6 +62,11 @@ impl Desk {
                 self.waiters.ring_where(usize::MAX, |read| slots.iter().any(|s| tag(*s) == read));
             }
         }
+    }
+
+    /// Whether everybody reads everything.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(*self.readers.read(), Readers::Open)
     }
 
     /// Wakes who may read what there is, else sets the timer anew.
