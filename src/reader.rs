@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 use crate::id::EntryId;
 
 /// A reader of all partitions of a stream, with a place of its own in memory. It sees every entry
-/// once, in offset order within each partition; partitions take turns.
+/// once, in offset order within each partition; partitions take turns. Ones that are
+/// [added](crate::Stream::add_partitions) later are read from their first entry, unless the reader
+/// was given an end before.
 ///
 /// ```
 /// use millstream::{Start, Stream};
@@ -33,7 +35,8 @@ pub struct Reader {
 }
 
 /// A subscription: from the moment it was made it sees every entry, once, in offset order within
-/// each partition. Its place is in memory only.
+/// each partition, [added](crate::Stream::add_partitions) ones included. Its place is in memory
+/// only.
 ///
 /// ```
 /// let stream = millstream::Stream::options().in_memory()?;

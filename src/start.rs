@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use crate::id::EntryId;
 
-/// Where to begin reading.
+/// Where to begin reading. Partitions that are [added](crate::Stream::add_partitions) later are read
+/// from their first entry, whatever the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {

@@ -463,7 +463,8 @@ mod while_in_use {
                 let worker = group.join("worker").unwrap();
                 let mut seen = BTreeMap::new();
                 while (seen.len() as u64) < WRITERS * ENTRIES {
-                    let batch = worker.read(50).unwrap();
+                    let batch = worker.read_timeout(50, SECOND * 60).unwrap();
+                    assert!(!batch.is_empty(), "{} came", seen.len());
                     for delivery in batch {
                         let number = u64::from_le_bytes(delivery.payload().try_into().unwrap());
                         assert_eq!(seen.insert(number, delivery.id()), None);
@@ -475,7 +476,9 @@ mod while_in_use {
             let follow = scope.spawn(|| {
                 let mut seen = BTreeMap::new();
                 while (seen.len() as u64) < WRITERS * ENTRIES {
-                    for entry in subscription.read(50).unwrap() {
+                    let entries = subscription.read_timeout(50, SECOND * 60).unwrap();
+                    assert!(!entries.is_empty(), "{} came", seen.len());
+                    for entry in entries {
                         let number = u64::from_le_bytes(entry.payload().try_into().unwrap());
                         assert_eq!(seen.insert(number, entry.id()), None);
                     }
