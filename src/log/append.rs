@@ -153,11 +153,6 @@ impl Log {
         self.writer.lock().fits(bytes)
     }
 
-    /// The offset that the next entry gets, seen or not.
-    pub(crate) fn end(&self) -> u64 {
-        self.writer.lock().end
-    }
-
     /// The offset up to which readers may read.
     pub(crate) fn visible(&self) -> u64 {
         self.visible.load(Ordering::Acquire)

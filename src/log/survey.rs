@@ -16,6 +16,11 @@ impl Log {
         self.spare.lock().is_some() || self.writer().active.is_some()
     }
 
+    /// The offset that the next entry gets, seen or not.
+    pub(crate) fn end(&self) -> u64 {
+        self.writer().end
+    }
+
     /// How many segments there are.
     pub(crate) fn segment_count(&self) -> usize {
         self.segments.read().len()
