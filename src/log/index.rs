@@ -70,7 +70,7 @@ impl Log {
             match self.find_since(time) {
                 // What was looked at may have been trimmed meanwhile.
                 Err(_) if self.start() > start => {}
-                found => return found.map(|offset| offset.max(self.start())),
+                found => return found,
             }
         }
     }
