@@ -76,13 +76,14 @@ impl Log {
     }
 
     fn find_since(&self, time: u64) -> Result<u64> {
-        let visible = self.visible();
+        // Asked first: who holds the list of segments must not ask for it again.
+        let (start, visible) = (self.start(), self.visible());
         let segment = {
             let segments = self.segments.read();
             let after = segments.partition_point(|segment| segment.time_before < time);
             match after.checked_sub(1) {
                 Some(last) => Arc::clone(&segments[last]),
-                None => return Ok(self.start()),
+                None => return Ok(start),
             }
         };
         self.load_marks(&segment)?;

@@ -71,9 +71,11 @@ impl Log {
 
     /// Where the log would start after [`trim_to`](Self::trim_to) with that offset.
     pub(crate) fn trim_point(&self, offset: u64) -> u64 {
+        // Asked first: who holds a list that somebody waits to change must not ask for it again.
+        let start = self.start();
         let segments = self.segments.read();
         let ends = segments.iter().skip(1).map(|next| next.base);
-        ends.take_while(|end| *end <= offset).last().unwrap_or_else(|| self.start())
+        ends.take_while(|end| *end <= offset).last().unwrap_or(start)
     }
 
     /// The first segment that stays if all that end at or before `offset` go; `None` if none does.

@@ -437,6 +437,8 @@ fn read_again(log: &Log) {
     // Each entry's time is its offset.
     let time = log.start() + 5;
     assert!(log.since(time).unwrap() <= time.max(log.start()));
+    assert!(log.since(0).unwrap() <= log.start());
+    assert!(log.trim_point(0) <= log.start());
     log.verify().unwrap();
     let stored = log.stored();
     assert!(stored.sealed.windows(2).all(|two| two[0].end == two[1].first));
