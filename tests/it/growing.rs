@@ -9,6 +9,7 @@ use millstream::{
     Delivery, Durability, Entries, EntryId, Error, Group, ManualClock, NewEntry, Start, Stream,
 };
 
+use crate::crew::copied;
 use crate::scene::{HOUR, SECOND, fill, id, idle, take_all};
 
 /// A stream in memory of so many partitions.
@@ -286,26 +287,6 @@ mod durable {
 
     fn open(path: &Path) -> Stream {
         Stream::options().clock(ManualClock::new()).open(path).unwrap()
-    }
-
-    /// The directory as another process finds it after a kill: copied while the stream is open.
-    fn copied(from: &Path) -> tempfile::TempDir {
-        let to = tempfile::tempdir().unwrap();
-        copy(from, to.path());
-        to
-    }
-
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &to);
-            } else {
-                std::fs::copy(entry.path(), to).unwrap();
-            }
-        }
     }
 
     #[test]

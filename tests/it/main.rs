@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::unchecked_time_subtraction, reason = "the times of tests are written beside it")]
 
+mod assignment;
 mod child;
 mod clocks;
+mod crew;
 mod delivery;
 mod directory;
 mod format;
 mod growing;
+mod handover;
 mod kill;
 mod limits;
 mod main_job;
