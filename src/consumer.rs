@@ -59,7 +59,11 @@ impl Consumer {
     /// [`Error::GroupDeleted`](crate::Error::GroupDeleted),
     /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt) (and
     /// nothing was handed out), [`Error::DiskFull`](crate::Error::DiskFull),
-    /// [`Error::Poisoned`](crate::Error::Poisoned).
+    /// [`Error::Poisoned`](crate::Error::Poisoned),
+    /// [`Error::PositionTrimmed`](crate::Error::PositionTrimmed),
+    /// [`Error::AlreadyReading`](crate::Error::AlreadyReading). Once each time, if this call found
+    /// that somebody's session ended, [`Error::StrategyFailed`](crate::Error::StrategyFailed): the
+    /// next read goes on.
     pub fn read(&self, max: u32) -> Result<Batch> {
         self.read_until(max, None, Moment::NEVER)
     }
@@ -233,7 +237,8 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::NotAMember`](crate::Error::NotAMember) if it is none any more, and those of
-    /// [`ack`](Self::ack).
+    /// [`ack`](Self::ack); [`Error::StrategyFailed`](crate::Error::StrategyFailed) if the group's
+    /// strategy did not say who is to have its partitions: it has left all the same.
     pub fn leave(self) -> Result<()> {
         self.post.seat.desk.leave(self.post.member)
     }

@@ -235,9 +235,10 @@ pub enum Error {
         /// The name.
         name: Box<str>,
     },
-    /// A strategy panicked, or answered with what cannot be. The group was left as it was: nobody
-    /// gained or lost a partition, and the call that asked changed nothing. Correct the strategy, or
-    /// open the group with another one.
+    /// A strategy panicked, or answered with what cannot be. The group was left as it was: no
+    /// partition went from one member to another. A member that was to join did not; one that went
+    /// is gone, and what it had is nobody's until the strategy is asked again. Correct the strategy,
+    /// or open the group with another one.
     #[error("strategy {strategy:?} failed: {reason}; the group was left as it was")]
     StrategyFailed {
         /// Its name; `?` if asking for the name failed.

@@ -41,7 +41,8 @@ impl Group {
     /// dropped or removed, or is silent for longer than the session timeout.
     ///
     /// # Errors
-    /// [`Error::MemberExists`] if a live member has the name, [`Error::InvalidName`],
+    /// [`Error::MemberExists`] if a live member has the name, [`Error::StrategyFailed`] (and nobody
+    /// joined, and nothing moved), [`Error::InvalidName`],
     /// [`Error::LimitReached`] at 65,535 members, [`Error::GroupDeleted`], [`Error::Closed`],
     /// [`Error::Poisoned`], [`Error::DiskFull`].
     pub fn join(&self, name: &str) -> Result<Consumer> {
@@ -244,7 +245,9 @@ impl Group {
     /// Ends a consumer's membership from outside; what it held goes back at once.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such member, and those of [`ack`](Self::ack).
+    /// [`Error::NotFound`] if there is no such member, and those of [`ack`](Self::ack);
+    /// [`Error::StrategyFailed`] if the group's strategy did not say who is to have its partitions:
+    /// it is removed all the same.
     pub fn remove_consumer(&self, name: &str) -> Result<()> {
         self.seat.desk.remove(name)
     }

@@ -328,9 +328,12 @@ impl Desk {
         let mut state = self.state.lock();
         self.reads_settle.store(settles_on_read(&policy), Ordering::Relaxed);
         state.ledger.set_policy(policy);
-        state.strategy = Some(strategy);
+        let before = state.strategy.replace(strategy);
         state.strategy_name = name.into();
         state.told.cause = Cause::StrategyChanged;
+        drop(state);
+        // The end of a strategy may be a user's code.
+        drop(before);
     }
 
     pub(super) fn strategy(&self) -> Option<Arc<dyn Assign>> {

@@ -54,10 +54,7 @@ impl Desk {
             Ok(target) => target,
             Err(error) => {
                 let cause = Cause::Joined(name.to_owned());
-                // What is to be asked about those who are members already still is.
-                let failed = state.failed.take();
                 state.note_failure(&self.board, question.version, cause, &error);
-                state.failed = failed;
                 return Err(error);
             }
         };

@@ -21,5 +21,6 @@ mod returning;
 mod salvage;
 mod scene;
 mod starts;
+mod strategy_faults;
 mod threads;
 mod waiting;
