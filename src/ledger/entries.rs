@@ -17,7 +17,7 @@ use std::ops::Range;
 use super::due::Due;
 use super::hold::{Hold, Holds, NONE};
 use super::times::NEVER;
-use super::window::{CHUNK, Chunk, Group, State, Tag, Window, chunk_of};
+use super::window::{CHUNK, Chunk, Fences, Group, State, Tag, Window, chunk_of};
 use crate::clock::Moment;
 use crate::id::EntryId;
 
@@ -203,7 +203,9 @@ impl Entries {
         for (number, chunk) in std::mem::take(&mut window.chunks) {
             self.index.bounds.remove(&(chunk.earliest, partition, number));
         }
-        *window = Window { fences: window.fences, ..Window::starting_at(to) };
+        // What is read again was passed over by the policy, or is not the entry that was trimmed.
+        let fences = Fences { trimmed: window.fences.trimmed.min(to), ..window.fences };
+        *window = Window { fences, ..Window::starting_at(to) };
     }
 
     /// Learns when the first lease of a chunk really ends.

@@ -199,7 +199,7 @@ impl Owners {
             let all = (0_u32..).zip(&self.list);
             let astray = all.filter(|(partition, owner)| match plan.target(*partition) {
                 Some(slot) => plan.eager || **owner != Owner::Member(slot),
-                None => **owner != Owner::Nobody,
+                None => self.open || **owner != Owner::Nobody,
             });
             let astray: BTreeSet<u32> = astray.map(|(partition, _)| partition).collect();
             plan.left = astray;

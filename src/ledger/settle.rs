@@ -170,7 +170,10 @@ impl Ledger {
                 lost.extend(run.ids().map(|id| (id, Lost::Reset)));
                 continue;
             };
-            for group in window.groups(run.offsets()) {
+            // What was trimmed and what was settled look alike, and are void for different reasons.
+            let fence = window.fences.trimmed.clamp(run.first, run.end());
+            let groups = window.groups(run.first..fence).chain(window.groups(fence..run.end()));
+            for group in groups {
                 let count = u32::try_from(group.count).expect("no longer than the claim's run");
                 let run = Run::new(run.partition, group.first, count);
                 match self.verdict(window, &group, claim.lease) {
@@ -214,7 +217,12 @@ impl Ledger {
         if hold.lease == BEFORE || member.is_none_or(|member| member.since > number) {
             return Some(Void::Left);
         }
-        (number < window.fences.revoked).then_some(Void::Revoked)
+        self.is_fenced(window, hold).then_some(Void::Revoked)
+    }
+
+    /// Whether a lease is of an earlier owner of its partition, whatever became of the member.
+    pub(super) fn is_fenced(&self, window: &Window, hold: Hold) -> bool {
+        self.first_lease + hold.lease.saturating_sub(1) < window.fences.revoked
     }
 }
 

@@ -168,8 +168,9 @@ impl Ledger {
         let Hold { lease, time, mut slot } = hold;
         let leased = tag.state() == State::Leased;
         let delay = if leased { 0 } else { time.0.saturating_sub(now.at.0) };
-        // The fence that silences it is not stored.
-        if tag.state() == State::Waiting && self.silenced(window, hold) == Some(Void::Revoked) {
+        // The fence that silences it is not stored. It counts whether or not its member is still
+        // there, so that replay comes to the same from any snapshot.
+        if tag.state() == State::Waiting && self.is_fenced(window, hold) {
             (tag, slot) = (Tag::new(State::Withdrawn, tag.attempts()), Void::Revoked.slot());
         }
         Stored { first, count, tag, lease, slot, delay }

@@ -1,6 +1,8 @@
 //! Tests of the ledger as a whole: its rules one by one, a naive model of them all, and its stored
 //! form. Here is what they share.
 
+mod handover;
+mod hands;
 mod measure;
 mod model;
 mod ops;
@@ -42,13 +44,16 @@ struct Desk {
     now: Now,
     base: Vec<u8>,
     journal: Vec<Vec<u8>>,
+    /// Every event since somebody last took them.
+    told: Vec<Event>,
 }
 
 impl Desk {
     fn new(policy: Policy, starts: &[u64]) -> Self {
         let ledger = Ledger::new(policy, starts);
         let now = Now { at: Moment(SECOND), wall: 1_600_000_000 * SECOND };
-        let mut desk = Self { ledger, now, base: Vec::new(), journal: Vec::new() };
+        let mut desk =
+            Self { ledger, now, base: Vec::new(), journal: Vec::new(), told: Vec::new() };
         desk.snapshot();
         desk
     }
@@ -75,6 +80,7 @@ impl Desk {
             assert_eq!(self.ledger.check(event), Ok(()), "{event:?}");
             self.ledger.apply(event);
         }
+        self.told.extend(events);
         self.ledger.validate();
         result
     }
@@ -100,12 +106,17 @@ impl Desk {
         ledger
     }
 
-    /// Ends the process and opens the directory again.
+    /// Ends the process and opens the directory again; everybody who comes reads everything.
     fn reopen(&mut self, now: Now, starts: &[u64], ends: &[u64], unclean: bool) {
+        self.restart(now, starts, ends, unclean);
+        self.open();
+    }
+
+    /// Ends the process and opens the directory again.
+    fn restart(&mut self, now: Now, starts: &[u64], ends: &[u64], unclean: bool) {
         self.ledger = self.restored(now, ends);
         self.now = now;
         self.run(|ledger, now, out| ledger.reopen(now.at, starts, ends, unclean, out));
-        self.open();
     }
 
     fn bytes(ledger: &Ledger, now: Now) -> Vec<u8> {

@@ -250,6 +250,7 @@ impl Window {
         }
         self.cursor = self.cursor.min(end);
         self.floor = self.floor.min(end);
+        self.fences.trimmed = self.fences.trimmed.min(end);
     }
 }
 

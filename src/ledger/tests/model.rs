@@ -4,21 +4,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Then;
+use super::super::{OnTrimmed, Then};
+use super::hands::{Hands, Place};
 use super::*;
 
 pub(super) const MAX_DELIVERIES: u16 = 3;
 pub(super) const BACKOFF: u64 = 10 * SECOND;
 pub(super) const SESSION: u64 = 60 * SECOND;
+pub(super) const REVOCATION: u64 = 45 * SECOND;
 
 pub(super) type Judged<T> = Vec<(EntryId, T)>;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
-    Leased { lease: u64, join: u64, deadline: u64 },
-    Waiting { lease: u64, join: u64, due: u64, void: Option<Lost>, suspect: bool },
+    Leased {
+        lease: u64,
+        join: u64,
+        deadline: u64,
+    },
+    /// `fenced`: its partition was given to another member since.
+    Waiting {
+        lease: u64,
+        join: u64,
+        due: u64,
+        void: Option<Lost>,
+        suspect: bool,
+        fenced: bool,
+    },
     Settled,
-    Parked { lease: u64 },
+    Parked {
+        lease: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +59,14 @@ pub(super) struct Model {
     pub(super) people: BTreeMap<&'static str, Person>,
     pub(super) opened_at_lease: u64,
     pub(super) park: bool,
+    pub(super) on_trimmed: Option<OnTrimmed>,
+    /// Where each log starts.
+    pub(super) log_starts: Vec<u64>,
+    /// Below it all was trimmed or passed by the policy.
+    pub(super) trimmed: Vec<u64>,
+    /// The first lease number behind the last reset.
+    pub(super) reset: Vec<u64>,
+    pub(super) hands: Hands,
 }
 
 impl Model {
@@ -58,18 +82,24 @@ impl Model {
     /// `Ok(late)` if the claim is good.
     pub(super) fn judge(&self, id: EntryId, lease: u64) -> Result<bool, Lost> {
         let Some(entry) = self.entries.get(&id) else { return Err(Lost::Reset) };
+        let p = id.partition() as usize;
         match entry.what {
-            What::Settled | What::Parked { .. } => Err(Lost::Settled),
+            What::Settled | What::Parked { .. } if id.offset() < self.trimmed[p] => {
+                Err(Lost::Trimmed)
+            }
             What::Leased { lease: last, .. } if last == lease => Ok(false),
-            What::Waiting { lease: last, join, void, .. }
+            What::Waiting { lease: last, join, void, fenced, .. }
                 if self.known(last) == self.known(lease) =>
             {
                 match void {
                     Some(why) => Err(why),
-                    None if self.join_lives(join) => Ok(true),
-                    None => Err(Lost::Left),
+                    None if !self.join_lives(join) => Err(Lost::Left),
+                    None if fenced => Err(Lost::Revoked),
+                    None => Ok(true),
                 }
             }
+            _ if lease < self.reset[p] => Err(Lost::Reset),
+            What::Settled | What::Parked { .. } => Err(Lost::Settled),
             _ => Err(Lost::Taken),
         }
     }
@@ -103,7 +133,8 @@ impl Model {
         } else if entry.attempts >= MAX_DELIVERIES {
             return self.exhaust(id);
         }
-        entry.what = What::Waiting { lease, join, due, void, suspect: false };
+        let (suspect, fenced) = (false, false);
+        entry.what = What::Waiting { lease, join, due, void, suspect, fenced };
     }
 
     pub(super) fn leased(&self, picks: impl Fn(u64, u64) -> bool) -> Vec<(EntryId, u64)> {
@@ -114,11 +145,12 @@ impl Model {
         leased.collect()
     }
 
-    pub(super) fn depart(&mut self, name: &str, now: u64) {
+    pub(super) fn depart(&mut self, name: &'static str, now: u64) {
         let join = self.people.remove(name).unwrap().join;
         for (id, _) in self.leased(|by, _| by == join) {
             self.wait(id, now, Some(Lost::Left));
         }
+        self.hands.depart(join, name);
     }
 
     pub(super) fn expire(&mut self, now: u64) {
@@ -140,11 +172,12 @@ impl Model {
     }
 
     /// What a read of `max` gets of what is due, and whether it may go on to new entries.
-    pub(super) fn due(&self, now: u64, max: usize) -> (Vec<EntryId>, Then) {
+    pub(super) fn due(&self, now: u64, join: u64, max: usize) -> (Vec<EntryId>, Then) {
         let mut due: Vec<(u64, EntryId)> = Vec::new();
         for (id, entry) in &self.entries {
+            let readable = self.hands.may_read(join, id.partition());
             match entry.what {
-                What::Waiting { due: at, .. } if at <= now => due.push((at, *id)),
+                What::Waiting { due: at, .. } if at <= now && readable => due.push((at, *id)),
                 _ => {}
             }
         }
@@ -175,6 +208,11 @@ impl Model {
     }
 
     pub(super) fn reopen(&mut self, old: u64, now: u64, unclean: bool) {
+        for partition in 0..self.ends.len() {
+            self.trim(partition, self.log_starts[partition]);
+        }
+        self.trimmed.fill(0);
+        self.reset.fill(0);
         let ends = self.ends.clone();
         self.entries.retain(|id, _| id.offset() < ends[id.partition() as usize]);
         for (cursor, end) in self.cursors.iter_mut().zip(&ends) {
@@ -196,7 +234,7 @@ impl Model {
             };
             let redriven = matches!(what, What::Waiting { void: Some(Lost::Settled), .. });
             let void = Some(if redriven { Lost::Settled } else { Lost::Reset });
-            let what = What::Waiting { lease, join, due, void, suspect };
+            let what = What::Waiting { lease, join, due, void, suspect, fenced: false };
             self.entries.insert(id, Entry { what, attempts });
         }
         self.people.clear();
@@ -209,4 +247,124 @@ impl Model {
         });
         pending.map_or(self.cursors[partition as usize], |(id, _)| id.offset())
     }
+
+    /// Everything of a partition up to before `end`, handed out or not.
+    fn each_until(&mut self, partition: usize, end: u64, mut then: impl FnMut(&mut What)) {
+        let number = u32::try_from(partition).unwrap();
+        for offset in self.cursors[partition]..end {
+            // What was never handed out has no lease: it is like an entry that waits.
+            let due = 0;
+            let (void, suspect, fenced) = (None, false, false);
+            let what = What::Waiting { lease: 0, join: 0, due, void, suspect, fenced };
+            self.entries.insert(EntryId::new(number, offset), Entry { what, attempts: 0 });
+        }
+        self.cursors[partition] = self.cursors[partition].max(end);
+        let until = EntryId::new(number, 0)..EntryId::new(number, end);
+        for entry in self.entries.range_mut(until).map(|(_, entry)| entry) {
+            then(&mut entry.what);
+            if matches!(entry.what, What::Settled) {
+                entry.attempts = 0;
+            }
+        }
+    }
+
+    /// Settles what a member may settle through an offset. Says how many entries that are.
+    pub(super) fn settle_through(&mut self, partition: u32, offset: u64, join: u64) -> u64 {
+        let mut count = 0;
+        self.each_until(partition as usize, offset + 1, |what| {
+            let goes = match what {
+                What::Leased { join: by, .. } => *by == join,
+                What::Waiting { .. } => true,
+                What::Settled | What::Parked { .. } => false,
+            };
+            if goes {
+                count += 1;
+                *what = What::Settled;
+            }
+        });
+        count
+    }
+
+    /// Goes on from `to`.
+    pub(super) fn reset(&mut self, partition: u32, to: u64, next_lease: u64) {
+        let p = partition as usize;
+        self.each_until(p, to, |what| {
+            if !matches!(what, What::Parked { .. }) {
+                *what = What::Settled;
+            }
+        });
+        self.entries.retain(|id, _| id.partition() != partition || id.offset() < to);
+        self.cursors[p] = to;
+        self.trimmed[p] = self.trimmed[p].min(to);
+        self.reset[p] = next_lease;
+    }
+
+    /// The log of a partition starts at `start` now. Says how many entries that costs.
+    pub(super) fn trim(&mut self, p: usize, start: u64) -> u64 {
+        self.log_starts[p] = start;
+        let end = match self.on_trimmed {
+            Some(OnTrimmed::Latest) if self.cursors[p] < start => self.ends[p].max(start),
+            Some(OnTrimmed::Error) => start.min(self.cursors[p]),
+            _ => start,
+        };
+        let mut lost = 0;
+        self.each_until(p, end, |what| {
+            lost += u64::from(!matches!(what, What::Settled));
+            *what = What::Settled;
+        });
+        if lost > 0 {
+            self.trimmed[p] = self.trimmed[p].max(end);
+        }
+        lost
+    }
+
+    /// Whether somebody holds live leases in a partition.
+    pub(super) fn is_busy(&self, partition: u32) -> bool {
+        let of = EntryId::new(partition, 0)..EntryId::new(partition + 1, 0);
+        self.entries.range(of).any(|(_, entry)| matches!(entry.what, What::Leased { .. }))
+    }
+
+    /// Takes what is overdue from who holds it. Says which partitions.
+    pub(super) fn evict(&mut self, now: u64) -> Vec<u32> {
+        let overdue = self.hands.overdue(now, |partition| self.is_busy(partition));
+        for partition in &overdue {
+            let leased = self.leased(|_, _| true);
+            for (id, _) in leased.into_iter().filter(|(id, _)| id.partition() == *partition) {
+                self.wait(id, now, Some(Lost::Revoked));
+            }
+            self.fence(*partition);
+        }
+        overdue
+    }
+
+    /// Gives partitions to who is to have them. Says which, and which of them moved by that.
+    pub(super) fn give(&mut self) -> (Vec<(u32, u64)>, Vec<u32>) {
+        let busy: Vec<bool> = (0..).zip(&self.ends).map(|(p, _)| self.is_busy(p)).collect();
+        let (given, moved) = self.hands.give(|partition| busy[partition as usize]);
+        moved.iter().for_each(|partition| self.fence(*partition));
+        (given, moved)
+    }
+
+    /// Whoever had a partition speaks no longer for what waits in it.
+    fn fence(&mut self, partition: u32) {
+        for (id, entry) in &mut self.entries {
+            if let What::Waiting { fenced, .. } = &mut entry.what {
+                *fenced |= id.partition() == partition;
+            }
+        }
+    }
+
+    /// When somebody will be evicted.
+    pub(super) fn evictions(&self) -> impl Iterator<Item = u64> {
+        let all = (0..).zip(&self.hands.places).zip(&self.hands.until);
+        let busy = all.filter(|((partition, place), _)| {
+            matches!(place, Place::Leaving(_)) && self.is_busy(*partition)
+        });
+        busy.map(|(_, until)| *until)
+    }
+}
+
+/// The name of a member.
+pub(super) fn name_of(people: &BTreeMap<&'static str, Person>, join: u64) -> Option<&'static str> {
+    people.iter().find(|(_, person)| person.join == join).map(|(name, _)| *name)
 }

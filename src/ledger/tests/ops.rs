@@ -9,7 +9,11 @@ pub(super) enum Op {
     Append(u32, u64),
     Join(usize),
     Leave(usize),
-    Read { who: usize, max: usize, lease: u64 },
+    Read {
+        who: usize,
+        max: usize,
+        lease: u64,
+    },
     Ack(Vec<usize>),
     AckRun(usize),
     Nack(Vec<usize>, Option<u64>),
@@ -22,15 +26,47 @@ pub(super) enum Op {
     Skip(u32, u64),
     Redrive(Vec<usize>),
     Drop(Vec<usize>),
+    /// Settles a partition through an entry so far behind the cursor, by a member that knows of
+    /// the generation so far back.
+    Through {
+        who: usize,
+        partition: u32,
+        back: u64,
+        behind: u64,
+    },
+    SettleHeld(usize),
+    Reset(u32, prop::sample::Index),
+    Trim(u32, prop::sample::Index),
     Snapshot,
-    Reopen { unclean: bool, cut: u64 },
+    Reopen {
+        unclean: bool,
+        cut: u64,
+    },
+    /// From now on that strategy is asked whenever it has to be; none is asked without one.
+    Follow(Option<Strategist>),
+    /// Somebody chose owners, or nobody, by hand: members are picked by number.
+    Choose {
+        table: Vec<Option<usize>>,
+        eager: bool,
+    },
+    Open,
+    Grow,
+}
+
+/// The strategies that assign partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strategist {
+    Range,
+    RoundRobin,
+    Sticky,
+    CooperativeSticky,
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let picks = || prop::collection::vec(0..80_usize, 1..12);
     let lease = prop_oneof![3 => Just(30 * SECOND), 1 => 1..100 * SECOND];
     prop_oneof![
-        3 => (0..3_u32, 1..40_u64).prop_map(|(p, n)| Op::Append(p, n)),
+        3 => (0..6_u32, 1..40_u64).prop_map(|(p, n)| Op::Append(p, n)),
         3 => (0..4_usize).prop_map(Op::Join),
         1 => (0..4_usize).prop_map(Op::Leave),
         9 => (0..4_usize, 1..30_usize, lease)
@@ -44,11 +80,37 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..4_usize).prop_map(Op::Touch),
         1 => (0..4_usize, any::<bool>()).prop_map(|(who, on)| Op::Block(who, on)),
         5 => (0..40 * SECOND).prop_map(Op::Advance),
-        1 => (0..3_u32, 0..20_u64).prop_map(|(p, n)| Op::Skip(p, n)),
+        1 => (0..6_u32, 0..20_u64).prop_map(|(p, n)| Op::Skip(p, n)),
         1 => picks().prop_map(Op::Redrive),
         1 => picks().prop_map(Op::Drop),
+        1 => (0..4_usize, 0..6_u32, 0..12_u64, 0..4_u64)
+            .prop_map(|(who, partition, back, behind)| Op::Through {
+                who, partition, back, behind
+            }),
+        1 => (0..4_usize).prop_map(Op::SettleHeld),
+        1 => (0..6_u32, any::<prop::sample::Index>()).prop_map(|(p, to)| Op::Reset(p, to)),
+        1 => (0..6_u32, any::<prop::sample::Index>()).prop_map(|(p, to)| Op::Trim(p, to)),
         1 => Just(Op::Snapshot),
         1 => (any::<bool>(), prop_oneof![2 => Just(0), 1 => 0..60_u64])
             .prop_map(|(unclean, cut)| Op::Reopen { unclean, cut }),
+    ]
+}
+
+/// As [`op`], with what moves partitions between members.
+pub(super) fn owned_op() -> impl Strategy<Value = Op> {
+    let owner = prop_oneof![4 => (0..4_usize).prop_map(Some), 1 => Just(None)];
+    let strategist = prop::sample::select(vec![
+        Strategist::Range,
+        Strategist::RoundRobin,
+        Strategist::Sticky,
+        Strategist::CooperativeSticky,
+    ]);
+    prop_oneof![
+        40 => op(),
+        3 => prop_oneof![6 => strategist.prop_map(Some), 1 => Just(None)].prop_map(Op::Follow),
+        3 => (prop::collection::vec(owner, 6), any::<bool>())
+            .prop_map(|(table, eager)| Op::Choose { table, eager }),
+        1 => Just(Op::Open),
+        1 => Just(Op::Grow),
     ]
 }

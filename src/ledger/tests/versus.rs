@@ -4,27 +4,44 @@
 //! moment; void claims must be reported alike; and what snapshot and journal give back must equal
 //! what is in memory.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
-use super::super::{Again, Exhausted, Policy, Standing, Then};
-use super::model::{BACKOFF, Entry, MAX_DELIVERIES, Model, Person, SESSION, What};
-use super::ops::{Op, op};
+use super::super::{Again, Exhausted, OnTrimmed, Policy, Standing, Then};
+use super::hands::Place;
+use super::model::{
+    BACKOFF, Entry, MAX_DELIVERIES, Model, Person, REVOCATION, SESSION, What, name_of,
+};
+use super::ops::{Op, Strategist, op};
 use super::*;
+use crate::error::Error;
 
 const STARTS: [u64; 3] = [250, 0, 510];
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Both, side by side.
-struct Pair {
-    desk: Desk,
-    model: Model,
+pub(super) struct Pair {
+    pub(super) desk: Desk,
+    pub(super) model: Model,
     /// Everything ever handed out, by read.
     issued: Vec<Vec<(EntryId, u64)>>,
+    /// Whether partitions have owners; else everybody reads everything all the time.
+    owned: bool,
+    /// Who is asked for a target.
+    pub(super) strategist: Option<Strategist>,
+    /// Partitions of which leases of earlier openings may be void for several reasons: what fences
+    /// them off is not stored.
+    moved: BTreeSet<u32>,
+    /// The first lease number of this opening, even if the ledger was at rest and need not know.
+    reopened_at_lease: u64,
 }
 
 impl Pair {
-    fn new(park: bool) -> Self {
+    pub(super) fn new(park: bool, on_trimmed: OnTrimmed, starts: &[u64], owned: bool) -> Self {
         let policy = Policy {
+            revocation_timeout: Duration::from_micros(REVOCATION),
+            on_trimmed,
             session_timeout: Duration::from_micros(SESSION),
             max_deliveries: MAX_DELIVERIES,
             on_exhausted: if park { Exhausted::Park } else { Exhausted::Discard },
@@ -32,22 +49,33 @@ impl Pair {
             max_in_flight_per_consumer: 70,
             ..policy()
         };
-        let starts = STARTS.to_vec();
-        let model = Model {
-            cursors: starts.clone(),
-            ends: starts,
+        let none = vec![0; starts.len()];
+        let mut model = Model {
+            cursors: starts.to_vec(),
+            ends: starts.to_vec(),
+            log_starts: none.clone(),
+            trimmed: none.clone(),
+            reset: none,
             park,
+            on_trimmed: Some(on_trimmed),
             opened_at_lease: 1,
             ..Model::default()
         };
-        Self { desk: Desk::new(policy, &STARTS), model, issued: Vec::new() }
+        model.hands.grow(starts.len());
+        let desk = Desk::new(policy, starts);
+        let (issued, strategist, moved) = (Vec::new(), None, BTreeSet::new());
+        Self { desk, model, issued, owned, strategist, moved, reopened_at_lease: 1 }
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.desk.now.at.0
     }
 
-    fn member(&self, who: usize) -> Option<MemberId> {
+    pub(super) fn partitions(&self) -> u32 {
+        self.model.ends.len().try_into().unwrap()
+    }
+
+    pub(super) fn member(&self, who: usize) -> Option<MemberId> {
         self.desk.ledger.member(NAMES[who])
     }
 
@@ -57,14 +85,32 @@ impl Pair {
         picks.iter().filter_map(|n| recent.get(*n).map(|claim| **claim)).collect()
     }
 
+    /// Neighbours of one hand-out are one claim.
     fn claims(ids: &[(EntryId, u64)]) -> Vec<Claim> {
-        ids.iter().map(|(id, lease)| Claim { run: (*id).into(), lease: *lease }).collect()
+        let mut claims: Vec<Claim> = Vec::new();
+        for (id, lease) in ids {
+            match claims.last_mut() {
+                Some(Claim { run, lease: last })
+                    if lease == last
+                        && run.partition == id.partition()
+                        && run.end() == id.offset() =>
+                {
+                    run.count += 1;
+                }
+                _ => claims.push(Claim { run: (*id).into(), lease: *lease }),
+            }
+        }
+        claims
     }
 
-    fn step(&mut self, op: &Op) {
+    pub(super) fn step(&mut self, op: &Op) {
         let now = self.now();
+        let place = |partition: &u32| partition % self.partitions();
         match op {
-            Op::Append(partition, count) => self.model.ends[*partition as usize] += count,
+            Op::Append(partition, count) => {
+                let partition = place(partition) as usize;
+                self.model.ends[partition] += count;
+            }
             Op::Join(who) => self.join(NAMES[*who]),
             Op::Leave(who) => {
                 let name = NAMES[*who];
@@ -98,7 +144,7 @@ impl Pair {
                 while self.desk.expire() {}
                 self.model.expire(self.now());
             }
-            Op::Skip(partition, count) => self.skip(*partition, *count),
+            Op::Skip(partition, count) => self.skip(place(partition), *count),
             Op::Redrive(picks) => {
                 let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
                 self.desk.run(|ledger, now, out| ledger.redrive(now.at, &ids, out));
@@ -108,6 +154,7 @@ impl Pair {
                     due: now,
                     void: Some(Lost::Settled),
                     suspect: false,
+                    fenced: false,
                 });
             }
             Op::Drop(picks) => {
@@ -115,15 +162,22 @@ impl Pair {
                 self.desk.run(|ledger, _, out| ledger.discard_parked(&ids, out));
                 self.unpark(&ids, |_| What::Settled);
             }
+            Op::Through { who, partition, back, behind } => {
+                self.settle_through(*who, place(partition), *back, *behind);
+            }
+            Op::SettleHeld(who) => self.settle_held(*who),
+            Op::Reset(partition, to) => self.reset(place(partition), *to),
+            Op::Trim(partition, to) => self.trim(place(partition), *to),
             Op::Snapshot => self.desk.snapshot(),
             Op::Reopen { unclean, cut } => self.reopen(*unclean, *cut),
+            Op::Follow(_) | Op::Choose { .. } | Op::Open | Op::Grow => self.assign(op),
         }
     }
 
     fn join(&mut self, name: &'static str) {
         let joined = self.desk.run(|ledger, now, out| ledger.join(now.at, name, out));
         assert_eq!(joined.is_err(), self.model.people.contains_key(name));
-        self.desk.open();
+        self.open_unless_owned();
         if let Ok(member) = joined {
             let alive_until = self.now() + SESSION;
             let person = Person { join: member.join, alive_until, touched: false, blocked: 0 };
@@ -143,9 +197,13 @@ impl Pair {
         let (at, most) = (self.desk.now.at, max.try_into().unwrap());
         let then = self.desk.ledger.due_runs(at, member.slot, most, &mut runs);
         let mut ids: Vec<EntryId> = runs.iter().flat_map(|run| run.ids()).collect();
-        assert_eq!((ids.clone(), then), self.model.due(now, max));
-        for partition in 0..3 {
+        assert_eq!((ids.clone(), then), self.model.due(now, member.join, max));
+        for partition in 0..self.partitions() {
             let cursor = self.model.cursors[partition as usize];
+            let stored = self.model.log_starts[partition as usize] <= cursor;
+            if !stored || !self.model.hands.may_read(member.join, partition) {
+                continue;
+            }
             let fresh =
                 (self.model.ends[partition as usize] - cursor).min((max - ids.len()) as u64);
             if then == Then::New && fresh > 0 {
@@ -168,7 +226,19 @@ impl Pair {
         self.issued.push(ids.into_iter().map(|id| (id, number)).collect());
     }
 
-    fn compare_lost(mut found: Vec<(EntryId, Lost)>, mut expected: Vec<(EntryId, Lost)>) {
+    fn compare_lost(
+        &self,
+        ids: &[(EntryId, u64)],
+        mut found: Vec<(EntryId, Lost)>,
+        mut expected: Vec<(EntryId, Lost)>,
+    ) {
+        let old = |(_, lease): &&(EntryId, u64)| *lease < self.reopened_at_lease;
+        let old: BTreeSet<EntryId> = ids.iter().filter(old).map(|(id, _)| *id).collect();
+        for (id, why) in found.iter_mut().chain(&mut expected) {
+            if old.contains(id) && self.moved.contains(&id.partition()) {
+                *why = Lost::Reset;
+            }
+        }
         found.sort_unstable_by_key(|(id, why)| (*id, *why as u8));
         expected.sort_unstable_by_key(|(id, why)| (*id, *why as u8));
         assert_eq!(found, expected);
@@ -177,7 +247,7 @@ impl Pair {
     fn ack(&mut self, ids: &[(EntryId, u64)]) {
         let lost = self.desk.ack(&Self::claims(ids));
         let (good, expected) = self.model.judge_all(ids);
-        Self::compare_lost(lost, expected);
+        self.compare_lost(ids, lost, expected);
         for (id, _) in good {
             self.model.entries.get_mut(&id).unwrap().what = What::Settled;
         }
@@ -188,7 +258,7 @@ impl Pair {
         let again = delay.map_or(Again::Backoff, |d| Again::After(Duration::from_micros(d)));
         self.desk.run(|ledger, now, out| ledger.nack(now, &claims, again, out, &mut lost));
         let (good, expected) = self.model.judge_all(ids);
-        Self::compare_lost(lost, expected);
+        self.compare_lost(ids, lost, expected);
         let due = self.now() + delay.unwrap_or(BACKOFF);
         for (id, _) in good.into_iter().filter(|(_, late)| !late) {
             self.model.wait(id, due, None);
@@ -200,7 +270,7 @@ impl Pair {
         let never = Again::Never;
         self.desk.run(|ledger, now, out| ledger.nack(now, &claims, never, out, &mut lost));
         let (good, expected) = self.model.judge_all(ids);
-        Self::compare_lost(lost, expected);
+        self.compare_lost(ids, lost, expected);
         for (id, _) in good {
             self.model.exhaust(id);
         }
@@ -220,7 +290,7 @@ impl Pair {
         let (claims, mut lost) = (Self::claims(ids), Vec::new());
         self.desk.run(|ledger, _, out| ledger.extend(&claims, Moment(until), out, &mut lost));
         let (good, expected) = self.model.judge_all(ids);
-        Self::compare_lost(lost, expected);
+        self.compare_lost(ids, lost, expected);
         for (id, _) in good {
             let entry = self.model.entries.get_mut(&id).unwrap();
             let (What::Leased { lease, join, .. } | What::Waiting { lease, join, .. }) = entry.what
@@ -259,6 +329,61 @@ impl Pair {
         self.model.cursors[p] = self.model.cursors[p].max(end);
     }
 
+    fn settle_through(&mut self, who: usize, partition: u32, back: u64, behind: u64) {
+        let Some(member) = self.member(who) else { return };
+        let p = partition as usize;
+        let end = self.model.ends[p].min(self.model.cursors[p] + 6);
+        let Some(offset) = end.checked_sub(back + 1) else { return };
+        let seen = self.desk.ledger.generation().saturating_sub(behind);
+        let id = EntryId::new(partition, offset);
+        let settled = self.desk.run(|ledger, _, out| ledger.settle_through(member, seen, id, out));
+        let hands = &self.model.hands;
+        let own = [Place::Of(member.join), Place::Leaving(Some(member.join))];
+        if !hands.open && !own.contains(&hands.place(partition)) {
+            assert!(matches!(settled, Err(Error::NotAssigned { .. })), "{settled:?}");
+        } else if !hands.open && hands.since[p] > seen {
+            assert!(matches!(settled, Err(Error::Fenced { .. })), "{settled:?}");
+        } else {
+            assert_eq!(settled.unwrap(), self.model.settle_through(partition, offset, member.join));
+        }
+    }
+
+    fn settle_held(&mut self, who: usize) {
+        let Some(member) = self.member(who) else { return };
+        let settled = self.desk.run(|ledger, _, out| ledger.settle_held(member, out));
+        let held = self.model.leased(|join, _| join == member.join);
+        assert_eq!(settled.unwrap(), held.len() as u64);
+        for (id, _) in held {
+            self.model.entries.get_mut(&id).unwrap().what = What::Settled;
+        }
+    }
+
+    fn reset(&mut self, partition: u32, to: prop::sample::Index) {
+        let p = partition as usize;
+        let (first, end) = (self.model.log_starts[p], self.model.ends[p]);
+        let to = first + to.index(usize::try_from(end - first).unwrap() + 1) as u64;
+        let next = self.desk.ledger.next_lease;
+        self.desk.run(|ledger, _, out| ledger.reset(partition, to, out)).unwrap();
+        self.model.reset(partition, to, next);
+        self.moved.insert(partition);
+    }
+
+    fn trim(&mut self, partition: u32, to: prop::sample::Index) {
+        let p = partition as usize;
+        let (first, end) = (self.model.log_starts[p], self.model.ends[p]);
+        let start = first + to.index(usize::try_from(end - first).unwrap() + 1) as u64;
+        let lost = self.desk.run(|ledger, _, out| ledger.trimmed(partition, start, end, out));
+        assert_eq!(lost, self.model.trim(p, start));
+        self.moved.insert(partition);
+    }
+
+    fn open_unless_owned(&mut self) {
+        if !self.owned {
+            self.desk.open();
+            self.model.hands.open_all(|join| name_of(&self.model.people, join));
+        }
+    }
+
     fn unpark(&mut self, ids: &[EntryId], what: impl Fn(u64) -> What) {
         for id in ids {
             if let Some(entry) = self.model.entries.get_mut(id)
@@ -271,21 +396,30 @@ impl Pair {
 
     fn reopen(&mut self, unclean: bool, cut: u64) {
         let old = self.now();
-        for (end, start) in self.model.ends.iter_mut().zip(STARTS) {
-            *end = end.saturating_sub(cut).max(start);
+        let bounds = STARTS.iter().chain(&[0; 3]).zip(&self.model.log_starts);
+        for (end, (start, first)) in self.model.ends.iter_mut().zip(bounds) {
+            *end = end.saturating_sub(cut).max(*start).max(*first);
         }
-        let ends = self.model.ends.clone();
+        let (starts, ends) = (self.model.log_starts.clone(), self.model.ends.clone());
         // Time goes on between the two processes, and the clock starts anew.
         let wall = self.desk.now.wall + 5 * SECOND;
-        self.desk.reopen(Now { at: Moment(3), wall }, &[0, 0, 0], &ends, unclean);
+        self.desk.restart(Now { at: Moment(3), wall }, &starts, &ends, unclean);
+        // A group at rest is left as it is, and then it has no members.
+        if self.desk.told.iter().any(|event| matches!(event, Event::Reopened(_))) {
+            self.model.hands.close_all(|join| name_of(&self.model.people, join));
+        } else {
+            assert!(self.model.people.is_empty());
+        }
         self.model.reopen(old + 5 * SECOND, 3, unclean);
+        self.open_unless_owned();
         self.model.opened_at_lease = self.desk.ledger.first_lease;
+        self.reopened_at_lease = self.desk.ledger.next_lease;
     }
 
-    fn compare(&mut self) {
+    pub(super) fn compare(&mut self) {
         let model = &self.model;
         let ledger = &self.desk.ledger;
-        for partition in 0..3 {
+        for partition in 0..self.partitions() {
             let p = partition as usize;
             assert_eq!(ledger.cursor(partition), Some(model.cursors[p]));
             assert_eq!(ledger.floor(partition), Some(model.floor(partition)));
@@ -311,10 +445,12 @@ impl Pair {
         let parked = model.entries.iter().filter(|(_, e)| matches!(e.what, What::Parked { .. }));
         let parked: Vec<_> = parked.map(|(id, entry)| (*id, entry.attempts)).collect();
         assert_eq!(ledger.parked(EntryId::new(0, 0)).collect::<Vec<_>>(), parked);
-        let open: usize = (0..3).map(|p| ledger.pending(p, 0).count()).sum();
-        let unread: u64 = model.ends.iter().zip(&model.cursors).map(|(end, at)| end - at).sum();
-        let lag: u64 = (0..3).map(|p| ledger.lag(p, 0, model.ends[p as usize])).sum();
-        assert_eq!(lag, open as u64 + unread);
+        for (partition, end) in (0..).zip(&model.ends) {
+            let (open, p) = (ledger.pending(partition, 0).count(), partition as usize);
+            let unread = end - model.cursors[p].max(model.log_starts[p]);
+            let lag = ledger.lag(partition, model.log_starts[p], *end);
+            assert_eq!(lag, open as u64 + unread);
+        }
         let names: Vec<_> =
             model.people.iter().map(|(name, person)| (*name, person.join)).collect();
         let mut members: Vec<_> = ledger.members().map(|m| (m.name, m.id.join)).collect();
@@ -331,7 +467,8 @@ impl Pair {
             _ => None,
         });
         let sessions = self.model.people.values().filter(|person| person.blocked == 0);
-        let next = times.chain(sessions.map(|person| person.alive_until)).min();
+        let sessions = sessions.map(|person| person.alive_until);
+        let next = times.chain(sessions).chain(self.model.evictions()).min();
         let never = super::super::times::NEVER;
         let found = self.desk.ledger.next_moment(self.desk.now.at);
         assert_eq!(found, next.map_or(never, Moment));
@@ -339,8 +476,8 @@ impl Pair {
     }
 
     /// Snapshot and journal give back what is in memory.
-    fn compare_stored(&self) {
-        let ends = [u64::MAX >> 2; 3];
+    pub(super) fn compare_stored(&self) {
+        let ends = vec![u64::MAX >> 2; self.model.ends.len()];
         let restored = self.desk.restored(self.desk.now, &ends);
         let now = self.desk.now;
         assert_eq!(Desk::bytes(&restored, now), Desk::bytes(&self.desk.ledger, now));
@@ -353,9 +490,10 @@ proptest! {
     #[test]
     fn ledger_does_what_the_naive_model_does(
         park in any::<bool>(),
+        then in prop::sample::select(vec![OnTrimmed::Earliest, OnTrimmed::Latest, OnTrimmed::Error]),
         ops in prop::collection::vec(op(), 1..300),
     ) {
-        let mut pair = Pair::new(park);
+        let mut pair = Pair::new(park, then, &STARTS, false);
         for (n, op) in ops.iter().enumerate() {
             pair.step(op);
             pair.compare();
