@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::unchecked_time_subtraction, reason = "the times of tests are written beside it")]
 
+mod ack_modes;
 mod assignment;
 mod child;
 mod clocks;
@@ -16,6 +17,7 @@ mod limits;
 mod main_job;
 mod membership;
 mod ordering;
+mod positions;
 mod readme;
 mod returning;
 mod salvage;
