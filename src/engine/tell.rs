@@ -68,9 +68,10 @@ impl Told {
             Gone::Removed => Cause::Removed(consumer.clone()),
             Gone::Expired => Cause::Expired(consumer.clone()),
         };
-        let owned: Vec<u32> = ledger.owned(slot).collect();
-        if why != Gone::Left && !owned.is_empty() {
-            self.lost(board, ledger, slot, owned);
+        let mut held: Vec<u32> = ledger.owned(slot).chain(ledger.to_let_go(slot)).collect();
+        held.sort_unstable();
+        if why != Gone::Left && !held.is_empty() {
+            self.lost(board, ledger, slot, held);
         }
         let event = Event::Left { consumer, why, generation: ledger.generation() };
         if let Some(notices) = self.notices.remove(&slot) {

@@ -127,7 +127,9 @@ impl Ledger {
             return;
         }
         let began = owners.plan.as_ref().map_or(now, |plan| plan.began);
-        let took = (!open && revoked.is_empty()).then(|| now.0.saturating_sub(began.0));
+        // To open the group is to be there; it is a rebalance if it ends one.
+        let ends = if open { owners.plan.is_some() } else { revoked.is_empty() };
+        let took = ends.then(|| now.0.saturating_sub(began.0));
         out.push(Event::Round(Box::new(Round {
             generation: owners.generation + 1,
             open,
@@ -197,6 +199,11 @@ impl Ledger {
             Owner::Leaving(from) => from,
             _ => None,
         }
+    }
+
+    /// The partitions of which the member in `slot` holds entries that it has to let go of.
+    pub(crate) fn to_let_go(&self, slot: u16) -> impl Iterator<Item = u32> {
+        self.owners.leaving(slot).filter(|partition| self.is_busy(*partition))
     }
 
     /// The first partition from `from` on, then from the start, that the member in `slot` reads

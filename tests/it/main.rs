@@ -10,6 +10,7 @@ mod crew;
 mod delivery;
 mod directory;
 mod format;
+mod group_events;
 mod growing;
 mod handover;
 mod kill;
