@@ -6,3 +6,4 @@ mod cooperative;
 mod eager;
 mod evicted;
 mod order;
+mod threads;
