@@ -43,6 +43,9 @@ pub(crate) const NOBODY: u16 = u16::MAX;
 /// journal lost with the power must not be counted again.
 const GENERATION_JUMP: u64 = 1 << 20;
 
+/// Generations that are read stay below it, so that what is added to them never wraps.
+pub(super) const GENERATIONS_MAX: u64 = 1 << 62;
+
 /// Whose a partition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {

@@ -9,7 +9,7 @@ use super::book::{Ledger, OFFSETS_MAX};
 use super::event::{Event, Round, Run};
 use super::hold::LEASES_MAX;
 use super::member::{MEMBERS_MAX, NAME_BYTES_MAX};
-use super::owner::Owner;
+use super::owner::{GENERATIONS_MAX, Owner};
 use super::window::{Group, State};
 use crate::id::EntryId;
 
@@ -117,7 +117,7 @@ impl Ledger {
                 ensure(leaving, "who keeps a partition is evicted")
             }
             Event::Reopened(reopening) => {
-                ensure(reopening.generation > self.owners.generation, "generations went back")?;
+                self.check_generation(reopening.generation)?;
                 // There were fewer if partitions were added since.
                 let ends = reopening.ends.len();
                 ensure(ends <= self.partitions(), "an end of no partition")?;
@@ -160,15 +160,21 @@ impl Ledger {
             State::Waiting => {
                 let hold = self.entries.index.holds.get(group.hold);
                 self.silenced(window, hold).is_none()
+                    && self.owners.may_hold(hold.slot, run.partition)
             }
             _ => false,
         });
         ensure(good, "a lease that cannot go on is extended")
     }
 
+    fn check_generation(&self, generation: u64) -> Result<(), Inconsistent> {
+        ensure(generation > self.owners.generation, "generations went back")?;
+        ensure(generation < GENERATIONS_MAX, "no such generation")
+    }
+
     fn check_round(&self, round: &Round) -> Result<(), Inconsistent> {
         let Round { generation, open, revoked, given, .. } = round;
-        ensure(*generation > self.owners.generation, "generations went back")?;
+        self.check_generation(*generation)?;
         if *open {
             return ensure(revoked.is_empty() && given.is_empty(), "what is open is given");
         }

@@ -32,7 +32,7 @@ use super::entries::Next;
 use super::event::Run;
 use super::hold::{BEFORE, Hold, LEASES_MAX};
 use super::member::{MEMBERS_MAX, Member, NAME_BYTES_MAX};
-use super::owner::Owner;
+use super::owner::{GENERATIONS_MAX, Owner};
 use super::policy::Policy;
 use super::replay::{Inconsistent, PARTITIONS_MAX, ensure};
 use super::settle::Void;
@@ -233,6 +233,7 @@ impl Ledger {
 
     fn read_assignment(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Arc<str>>, Inconsistent> {
         self.owners.generation = reader.number()?;
+        ensure(self.owners.generation < GENERATIONS_MAX, "no such generation")?;
         self.owners.open = match reader.byte()? {
             0 => false,
             1 => true,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::event::{Last, Reopening, Round, Settle, Skip, Totals, Wait};
-use super::super::{Exhausted, Inconsistent};
+use super::super::owner::Owner;
+use super::super::{Exhausted, Inconsistent, NOBODY};
 use super::*;
 use crate::error::Gone;
 
@@ -129,8 +130,8 @@ fn busy() -> Desk {
     desk.ack(&[one(&claim, 251), one(&claim, 255), one(&claim, 280)]);
     let mut lost = Vec::new();
     let (nacked, rejected) = ([one(&claim, 252), one(&claim, 253)], [one(&claim, 260)]);
-    desk.run(|l, now, out| l.nack(now, &nacked, super::super::Again::Backoff, out, &mut lost));
-    desk.run(|l, now, out| l.nack(now, &rejected, super::super::Again::Never, out, &mut lost));
+    desk.run(|l, now, out| l.nack(now, &nacked, Again::Backoff, out, &mut lost));
+    desk.run(|l, now, out| l.nack(now, &rejected, Again::Never, out, &mut lost));
     desk.snapshot();
     desk.run(|l, now, out| l.release(now.at, &[one(&claim, 262)], out, &mut lost));
     desk.run(|l, _, out| l.extend(&nacked[..1], Moment(90 * SECOND), out, &mut lost));
@@ -144,8 +145,52 @@ fn busy() -> Desk {
     desk
 }
 
+/// The same where partitions have owners, and are on their way from one to the other: of five, the
+/// first is the one's, the second the other's, the third is leaving and busy, the fourth was evicted
+/// from and given, and nobody has the last.
+fn moving() -> Desk {
+    let mut desk = Desk::new(policy(), &[250, 0, 0, 0, 0]);
+    let [a, b] =
+        ["a", "b"].map(|name| desk.run(|ledger, now, out| ledger.join(now.at, name, out)).unwrap());
+    let plan = |desk: &mut Desk, eager, slots: [u16; 5]| {
+        let target = Target { open: false, eager, slots: slots.into() };
+        desk.run(|ledger, now, out| ledger.plan(now.at, target, out));
+        desk.run(|ledger, now, out| ledger.move_on(now.at, out));
+    };
+    plan(&mut desk, true, [a.slot, b.slot, a.slot, a.slot, b.slot]);
+    let runs = [0, 2, 3].map(|p| Run::new(p, if p == 0 { 250 } else { 0 }, 20));
+    let claims = desk.lease(a, &runs, Duration::from_secs(200)).unwrap();
+    desk.lease(b, &[Run::new(1, 0, 20)], LEASE).unwrap();
+    nack(&mut desk, &[one(&claims[2], 7)], Again::Backoff);
+    plan(&mut desk, false, [a.slot, b.slot, a.slot, b.slot, b.slot]);
+    desk.snapshot();
+    desk.advance(59);
+    plan(&mut desk, false, [a.slot, b.slot, b.slot, b.slot, a.slot]);
+    desk.advance(1);
+    for _ in 0..2 {
+        desk.run(|ledger, now, out| ledger.move_on(now.at, out));
+    }
+    nack(&mut desk, &[one(&claims[1], 3)], Again::Backoff);
+    let seen = desk.ledger.generation();
+    let id = EntryId::new(2, 5);
+    assert_eq!(desk.run(|l, _, out| l.settle_through(a, seen, id, out)).unwrap(), 6);
+    desk.run(|ledger, _, out| ledger.reset(1, 4, out)).unwrap();
+    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 255, 300, out)), 5);
+    let last = desk.ledger.owners.list.clone();
+    assert_eq!(last[..2], [Owner::Member(a.slot), Owner::Member(b.slot)]);
+    assert_eq!(last[2..4], [Owner::Leaving(Some(a.slot)), Owner::Member(b.slot)]);
+    desk.ledger.grow(&[0]);
+    desk
+}
+
 #[test]
 fn snapshot_reads_back_as_it_was_written() {
+    for mut desk in [busy(), moving()] {
+        desk.snapshot();
+        let restored = desk.restored(desk.now, &[300, 1_000, 9, 9, 9, 9]);
+        assert_eq!(restored.owners.list, desk.ledger.owners.list);
+        assert_eq!(restored.totals, desk.ledger.totals);
+    }
     let mut desk = busy();
     desk.snapshot();
     let restored = desk.restored(desk.now, &[300, 1_000, 9]);
@@ -262,6 +307,89 @@ fn impossible_events_are_refused_and_change_nothing() {
     }
 }
 
+#[test]
+fn impossible_hand_overs_are_refused_and_change_nothing() {
+    let desk = moving();
+    let before = Desk::bytes(&desk.ledger, desk.now);
+    let mut ledger = desk.ledger;
+    let (now, never) = (ledger.generation(), super::super::times::NEVER);
+    let ends = [1 << 40; 6];
+    let last = Last { attempt: 16, then: Exhausted::Discard };
+    let due = Moment(0);
+    let at = |generation, open, revoked: &[u32], given: &[(u32, u16)]| {
+        let (revoked, given) = (revoked.into(), given.into());
+        let (took, until) = (None, never);
+        Event::Round(Box::new(Round { generation, open, revoked, given, took, until }))
+    };
+    let next = |revoked: &[u32], given: &[(u32, u16)]| at(now + 1, false, revoked, given);
+    let hand_out =
+        |run, slot| Event::HandedOut { run, lease: 9, slot, deadline: never, alive_until: never };
+    let reopened = |generation| {
+        let (ends, totals) = ([300].into(), Totals::default());
+        let (unclean, next_lease) = (false, 99);
+        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due };
+        Event::Reopened(Box::new(reopening))
+    };
+    for event in [
+        at(now, false, &[], &[(5, 0)]),
+        at(u64::MAX, false, &[], &[(5, 0)]),
+        at(now + 1, true, &[0], &[]),
+        at(now + 1, true, &[], &[(5, 0)]),
+        next(&[1, 0], &[]),
+        next(&[0, 0], &[]),
+        next(&[2], &[]),
+        next(&[5], &[]),
+        next(&[6], &[]),
+        next(&[u32::MAX], &[]),
+        next(&[0], &[(0, 1)]),
+        next(&[], &[(0, 1)]),
+        next(&[], &[(2, 1)]),
+        next(&[], &[(5, 0), (5, 1)]),
+        next(&[], &[(5, 2)]),
+        next(&[], &[(5, NOBODY)]),
+        next(&[], &[(6, 0)]),
+        Event::Evicted { partition: 0, due, last },
+        Event::Evicted { partition: 5, due, last },
+        Event::Evicted { partition: u32::MAX, due, last },
+        hand_out(Run::new(0, 270, 1), 1),
+        hand_out(Run::new(2, 20, 1), 0),
+        hand_out(Run::new(5, 0, 1), 0),
+        Event::Extended { run: Run::new(3, 7, 1), deadline: never, late: true },
+        Event::SettledThrough { partition: 6, end: 1, slot: 0 },
+        Event::Reset { partition: 6, to: 1 },
+        reopened(now),
+        reopened(u64::MAX),
+    ] {
+        assert!(ledger.replay(event.clone(), &ends).is_err(), "{event:?}");
+        assert_eq!(Desk::bytes(&ledger, desk.now), before, "{event:?}");
+    }
+    // Beyond every log, where it is not cut to one.
+    let past = u64::MAX;
+    for event in [
+        Event::SettledThrough { partition: 0, end: past, slot: 0 },
+        Event::Reset { partition: 0, to: past },
+        Event::Skipped { partition: 0, first: 0, end: past, why: Skip::Trimmed },
+    ] {
+        assert!(ledger.replay(event.clone(), &[past; 6]).is_err(), "{event:?}");
+        ledger.replay(event, &[300; 6]).unwrap();
+        ledger.validate();
+        assert_eq!(ledger.floor(0), Some(300));
+    }
+}
+
+#[test]
+fn a_lease_in_what_is_nobodys_is_not_brought_back() {
+    let mut desk = Desk::plain();
+    let a = desk.join("a");
+    let claim = desk.read(a, 10)[0];
+    nack(&mut desk, &[claim], Again::Backoff);
+    // No ledger takes what is open from everybody without saying so.
+    desk.ledger.replay(round(false, &[], &[], None), &[300]).unwrap();
+    let extended = Event::Extended { run: claim.run, deadline: Moment(0), late: true };
+    desk.ledger.replay(extended, &[300]).unwrap_err();
+    desk.ledger.validate();
+}
+
 /// Replays what may be anything; the result is a sound ledger or an error.
 fn feed(base: &[u8], journal: &[Vec<u8>], ends: &[u64]) {
     let Ok(mut ledger) = Ledger::decode_snapshot(base, policy(), now(), ends) else { return };
@@ -276,10 +404,23 @@ fn feed(base: &[u8], journal: &[Vec<u8>], ends: &[u64]) {
         }
     }
     let (mut out, at) = (Vec::new(), now().at);
-    ledger.reopen(at, &[0; 3], ends, true, &mut out);
-    for event in &out {
-        ledger.apply(event);
+    ledger.reopen(at, &[0; 6], ends, true, &mut out);
+    for event in out.drain(..) {
+        ledger.apply(&event);
         ledger.validate();
+    }
+    // It goes on as any other.
+    let member = ledger.join(at, "next", &mut out).unwrap();
+    out.drain(..).for_each(|event| ledger.apply(&event));
+    for eager in [false, true] {
+        let slots = vec![member.slot; ledger.partitions()].into();
+        ledger.plan(at, Target { open: false, eager, slots }, &mut out);
+        while !out.is_empty() {
+            out.drain(..).for_each(|event| ledger.apply(&event));
+            ledger.validate();
+            ledger.move_on(at, &mut out);
+        }
+        assert!(!ledger.is_moving());
     }
 }
 
@@ -290,16 +431,23 @@ proptest! {
     ) {
         let _ = decode(&bytes, now());
         feed(&bytes, &[], &[100, 100, 100]);
-        feed(&busy_parts().0, &[bytes], &[300, 1_000, 9]);
+        for (base, _) in parts() {
+            feed(base, std::slice::from_ref(&bytes), &[300, 1_000, 9, 9, 9, 9]);
+        }
     }
 
     #[test]
     fn flipped_bytes_are_never_more_than_an_error(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
-        ends in prop::sample::select(vec![[300, 1_000, 9], [260, 3, 0], [1 << 62; 3]]),
+        ends in prop::sample::select(vec![
+            [300, 1_000, 9, 9, 9, 9],
+            [260, 3, 0, 3, 0, 0],
+            [1 << 62; 6],
+        ]),
+        which in 0..2_usize,
     ) {
-        let (mut base, mut journal) = busy_parts();
+        let (mut base, mut journal) = parts()[which].clone();
         let total = base.len() + journal.iter().map(Vec::len).sum::<usize>();
         for (place, byte) in flips {
             let place = place.index(total);
@@ -314,12 +462,10 @@ proptest! {
     }
 }
 
-/// The stored form of a busy ledger, made once.
-fn busy_parts() -> (Vec<u8>, Vec<Vec<u8>>) {
-    static PARTS: std::sync::OnceLock<(Vec<u8>, Vec<Vec<u8>>)> = std::sync::OnceLock::new();
-    let parts = || {
-        let desk = busy();
-        (desk.base, desk.journal)
-    };
-    PARTS.get_or_init(parts).clone()
+type Parts = (Vec<u8>, Vec<Vec<u8>>);
+
+/// The stored forms of ledgers in which much goes on, made once.
+fn parts() -> &'static [Parts; 2] {
+    static PARTS: std::sync::OnceLock<[Parts; 2]> = std::sync::OnceLock::new();
+    PARTS.get_or_init(|| [busy(), moving()].map(|desk| (desk.base, desk.journal)))
 }
