@@ -74,6 +74,9 @@ pub(super) struct Model {
     acks: Vec<EntryId>,
     /// Every token that was ever given: somebody may have kept it.
     tokens: HashSet<Token>,
+    /// The greatest generation that anybody was told, and what that was when the stream was opened.
+    generation: u64,
+    opened_at: u64,
 }
 
 /// What a group shows of itself.
@@ -140,6 +143,8 @@ impl Model {
             fates: BTreeMap::new(),
             acks: Vec::new(),
             tokens: HashSet::new(),
+            generation: 0,
+            opened_at: 0,
         }
     }
 
@@ -225,6 +230,59 @@ impl Model {
         Ok(())
     }
 
+    /// Somebody was told a generation. It is never one of an earlier opening.
+    pub(super) fn heard(&mut self, generation: u64) -> Verdict {
+        if generation <= self.opened_at || generation < self.generation {
+            let (then, last) = (self.opened_at, self.generation);
+            return Err(format!("generation {generation} behind {last}, and {then} at opening"));
+        }
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// All up to `end` was settled, but for what is parked; or that may have happened. What is in
+    /// doubt may be parked already.
+    pub(super) fn settled_through(&mut self, partition: u32, end: u64, done: Option<bool>) {
+        for offset in self.first(partition)..end {
+            let id = EntryId::new(partition, offset);
+            let parked = self.may_be_parked(id) && self.rules.end() == State::Parked;
+            match done {
+                None => self.perhaps(id, State::Done),
+                Some(_) if self.now(id) == [State::Parked] => {}
+                Some(_) if parked => {
+                    self.set(id, State::Done);
+                    self.perhaps(id, State::Parked);
+                }
+                Some(_) if self.now(id).contains(&State::Done) => self.set(id, State::Done),
+                Some(durable) => self.acked(id, durable),
+            }
+            if done == Some(true) {
+                self.fate(id).past.clear();
+            }
+        }
+    }
+
+    /// A partition that ends at `end` is read from `to` on; or that may be so.
+    pub(super) fn reset(&mut self, partition: u32, to: u64, end: u64, done: bool) {
+        for offset in 0..end {
+            let id = EntryId::new(partition, offset);
+            if offset < self.first(partition) {
+                self.fates.entry(id).or_insert_with(|| Fate::of(State::Done));
+            }
+            let parked = self.may_be_parked(id) && self.rules.end() == State::Parked;
+            let state = if offset < to { State::Done } else { State::New };
+            if !done {
+                self.perhaps(id, state);
+            } else if state == State::New || !parked {
+                self.set(id, state);
+            } else if self.now(id) != [State::Parked] {
+                self.set(id, State::Done);
+                self.perhaps(id, State::Parked);
+            }
+        }
+        self.start[partition as usize] = 0;
+    }
+
     /// Whether the entry may be parked at the moment.
     pub(super) fn may_be_parked(&self, id: EntryId) -> bool {
         let last = State::Out(self.rules.max_deliveries);
@@ -283,6 +341,7 @@ impl Model {
         }
         self.fates = fates;
         self.acks.clear();
+        self.opened_at = self.generation;
         self.existence = Existence::Sure;
         Ok(())
     }

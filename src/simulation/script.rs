@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::groups::{Existence, Model, Rules};
 use super::workers::{Held, Worker};
-use super::world::{Item, Verdict, World};
+use super::world::{Item, Strategy, Verdict, World};
+use crate::assign::{CooperativeSticky, Range, RoundRobin, Sticky};
 use crate::durability::Durability;
 use crate::error::Error;
 use crate::group::Group;
@@ -21,10 +22,14 @@ use crate::stream::Stream;
 
 /// The groups there may be.
 const NAMES: [&str; 2] = ["parking", "discarding"];
+/// The one in which each partition is one member's.
+pub(super) const OWNED: &str = "discarding";
 /// No stream grows beyond so many partitions.
 const PARTITIONS_MAX: usize = 6;
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 const SESSION: Duration = Duration::from_secs(60);
+/// So short that it is over before a lease is.
+const REVOCATION: Duration = Duration::from_secs(4);
 
 /// A stream that is open, and the handles of it.
 pub(super) struct Life<'w> {
@@ -37,7 +42,7 @@ pub(super) struct Life<'w> {
 }
 
 /// The options that a group of that name always has.
-pub(super) fn options(stream: &Stream, name: &str) -> (GroupOptions, Rules) {
+pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (GroupOptions, Rules) {
     let (max_deliveries, exhausted) =
         if name == "parking" { (3, Exhausted::Park) } else { (4, Exhausted::Discard) };
     let options = stream
@@ -46,7 +51,15 @@ pub(super) fn options(stream: &Stream, name: &str) -> (GroupOptions, Rules) {
         .session_timeout(SESSION)
         .max_deliveries(max_deliveries)
         .backoff(Backoff::exponential(Duration::from_secs(1), Duration::from_secs(20)))
-        .on_exhausted(exhausted);
+        .on_exhausted(exhausted)
+        .revocation_timeout(REVOCATION);
+    let options = match strategy {
+        _ if name != OWNED => options,
+        Strategy::Range => options.strategy(Range),
+        Strategy::RoundRobin => options.strategy(RoundRobin),
+        Strategy::Sticky => options.strategy(Sticky),
+        Strategy::CooperativeSticky => options.strategy(CooperativeSticky),
+    };
     (options, Rules { max_deliveries, exhausted })
 }
 
@@ -64,7 +77,7 @@ impl<'w> Life<'w> {
 
     /// Does one thing. Nothing is done once the power is off.
     pub(super) fn step(&mut self) -> Verdict {
-        match self.world.random.below(41) {
+        match self.world.random.below(45) {
             0..=6 => self.append(),
             7..=9 => self.append_batch(),
             10 => self.append_each(),
@@ -92,6 +105,9 @@ impl<'w> Life<'w> {
             37 => self.open_group(),
             38 => self.look(),
             39 => self.add_partitions(),
+            40..=41 => self.watch(),
+            42 => self.ack_through(),
+            43 => self.reset(),
             _ => self.delete_group(),
         }?;
         self.world.believe(&self.stream);
@@ -239,7 +255,7 @@ impl<'w> Life<'w> {
                 (Start::At(EntryId::new(0, starts[0])), starts)
             }
         };
-        let (options, rules) = options(&self.stream, name);
+        let (options, rules) = options(&self.stream, name, self.world.strategy);
         let known = match self.world.groups.get(name) {
             Some(model) if model.existence == Existence::Doubtful => return Ok(()),
             known => known.is_some(),
@@ -276,6 +292,35 @@ impl<'w> Life<'w> {
                 self.world.forgive("delete", &error)
             }
         }
+    }
+
+    /// Goes on elsewhere in one partition of a group, or in all. When it worked, it is durable.
+    fn reset(&mut self) -> Verdict {
+        if !self.world.random.one_in(3) || !self.stir()? {
+            return Ok(());
+        }
+        let Some((name, group)) = self.groups.iter().next_back() else { return Ok(()) };
+        let ends: Vec<u64> = self.world.partitions.iter().map(|p| p.items.len() as u64).collect();
+        let partition = self.world.random.below(ends.len());
+        let number = u32::try_from(partition).expect("there are few");
+        let to = self.world.random.next() % (ends[partition] + 1);
+        let (done, places) = match self.world.random.below(3) {
+            0 => (group.reset(Start::Earliest), vec![0; ends.len()]),
+            1 => (group.reset(Start::Latest), ends.clone()),
+            _ => {
+                let start = Start::At(EntryId::new(number, to));
+                (group.reset_partition(number, start), vec![to])
+            }
+        };
+        let from = if places.len() == ends.len() { 0 } else { number };
+        let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+        for (partition, to) in (from..).zip(places) {
+            model.reset(partition, to, ends[partition as usize], done.is_ok());
+        }
+        if done.is_ok() {
+            model.all_synced();
+        }
+        done.or_else(|error| self.world.forgive("reset", &error))
     }
 
     /// Looks at what is there without changing it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::groups::State;
-use super::script::{LEASE, Life};
+use super::script::{LEASE, Life, OWNED};
 use super::world::Verdict;
 use crate::consumer::Consumer;
 use crate::delivery::{Delivery, Settlement};
@@ -47,9 +47,11 @@ impl Life<'_> {
         let name = self.world.random.pick(&["ann", "bob", "cy"]);
         match self.groups[group].join(name) {
             Ok(consumer) => {
-                let epoch = self.world.groups[group].epoch;
+                let model = self.world.groups.get_mut(group).ok_or("a group without a model")?;
+                let epoch = model.epoch;
+                let heard = consumer.generation().map(|generation| model.heard(generation));
                 self.workers.push(Worker { group, epoch, consumer });
-                Ok(())
+                heard.unwrap_or_else(|error| self.world.forgive("generation", &error))
             }
             Err(Error::MemberExists { .. }) => Ok(()),
             Err(error) => self.world.forgive("join", &error),
@@ -100,6 +102,16 @@ impl Life<'_> {
             0 => self.world.random.below(lent.len() + 1),
             _ => lent.len(),
         };
+        if group == OWNED && !lent.is_empty() {
+            // Nothing happens between a read and this look.
+            let own = consumer.assignment();
+            let own =
+                own.or_else(|error| self.world.forgive("own", &error).map(|()| Vec::new()))?;
+            let foreign = lent.iter().find(|(token, _)| !own.contains(&token.id().partition()));
+            if let Some((token, _)) = foreign.filter(|_| !own.is_empty()) {
+                return Err(format!("{} is of another member's partition", token.id()));
+            }
+        }
         let deliveries = batch.into_iter();
         for delivery in deliveries.take(taken) {
             self.world.check(&delivery)?;
@@ -113,6 +125,69 @@ impl Life<'_> {
             self.forget();
         }
         Ok(())
+    }
+
+    /// Looks at who has what: no partition of the group that has them assigned is in two hands, and
+    /// generations only grow.
+    pub(super) fn watch(&mut self) -> Verdict {
+        for (name, group) in self.groups.clone() {
+            let pending = match group.pending(usize::MAX) {
+                Ok(pending) => pending,
+                Err(error) => return self.world.forgive("pending", &error),
+            };
+            let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+            model.settle_soon();
+            let mut holders: BTreeMap<u32, String> = BTreeMap::new();
+            for line in pending.into_iter().filter(|_| name == OWNED) {
+                let Some(consumer) = line.consumer else { continue };
+                let holder = holders.entry(line.id.partition()).or_insert_with(|| consumer.clone());
+                if *holder != consumer {
+                    return Err(format!("{} is held by {holder} and {consumer}", line.id));
+                }
+            }
+        }
+        for Worker { group, epoch, consumer } in &self.workers {
+            let live = self.world.groups.get_mut(group).filter(|model| model.epoch == *epoch);
+            let (Some(model), Ok(generation)) = (live, consumer.generation()) else { continue };
+            model.heard(generation)?;
+        }
+        Ok(())
+    }
+
+    /// Settles a partition up to some entry, if it is the worker's.
+    pub(super) fn ack_through(&mut self) -> Verdict {
+        let (durable, partitions) = (self.always(), self.world.partitions.len());
+        let partition = self.world.random.below(partitions);
+        let count = self.world.partitions[partition].items.len();
+        let own = |worker: &&Worker| worker.group == OWNED;
+        let own: Vec<&Worker> = self.workers.iter().filter(own).collect();
+        if own.is_empty() || count == 0 {
+            return Ok(());
+        }
+        let Worker { group, epoch, consumer } = own[self.world.random.below(own.len())];
+        let offset = self.world.random.below(count) as u64;
+        let partition = u32::try_from(partition).expect("there are few");
+        let settled = consumer.ack_through(EntryId::new(partition, offset));
+        let live = self.world.groups.get_mut(group).filter(|model| model.epoch == *epoch);
+        let model = match (live, &settled) {
+            (Some(model), _) => model,
+            (None, Ok(_)) => return Err("a deleted group settles".to_owned()),
+            (None, Err(_)) => return Ok(()),
+        };
+        match settled {
+            Ok(_) => {
+                model.settle_soon();
+                model.settled_through(partition, offset + 1, Some(durable));
+                Ok(())
+            }
+            Err(Error::NotAssigned { .. } | Error::Fenced { .. } | Error::NotAMember { .. }) => {
+                Ok(())
+            }
+            Err(error) => {
+                model.settled_through(partition, offset + 1, None);
+                self.world.forgive("ack through", &error)
+            }
+        }
     }
 
     fn take_held(&mut self) -> Option<Held> {

@@ -28,6 +28,15 @@ use crate::stream::Stream;
 /// What the oracle says: nothing, or its complaint.
 pub(super) type Verdict<T = ()> = std::result::Result<T, String>;
 
+/// The strategies under which a partition is one member's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Strategy {
+    Range,
+    RoundRobin,
+    Sticky,
+    CooperativeSticky,
+}
+
 /// How far an opening was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
@@ -63,6 +72,8 @@ pub(super) struct World {
     pub(super) controls: Controls,
     pub(super) partitions: Vec<Partition>,
     pub(super) groups: BTreeMap<&'static str, Model>,
+    /// Who assigns partitions in the group that has it done.
+    pub(super) strategy: Strategy,
     pub(super) doubts: Vec<Vec<Item>>,
     pub(super) growth: Option<usize>,
     /// The last life ended with a close that worked.
@@ -162,6 +173,13 @@ impl World {
             controls: Controls::default(),
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             groups: BTreeMap::new(),
+            strategy: random.pick(&[
+                Strategy::Range,
+                Strategy::RoundRobin,
+                Strategy::Sticky,
+                Strategy::CooperativeSticky,
+                Strategy::CooperativeSticky,
+            ]),
             doubts: Vec::new(),
             growth: None,
             closed: false,
