@@ -16,6 +16,7 @@ mod handover;
 mod kill;
 mod limits;
 mod main_job;
+mod many_hands;
 mod membership;
 mod ordering;
 mod positions;
