@@ -29,6 +29,13 @@ impl<'a> Bytes<'a> {
         panic!("a number of more than ten bytes");
     }
 
+    /// As many times as a number says.
+    fn each(&mut self, stored_as: &str, numbers: &mut Vec<u64>) {
+        let count = self.number();
+        numbers.push(count);
+        (0..count).for_each(|_| numbers.extend(self.fields(stored_as)));
+    }
+
     fn text(&mut self) -> &'a str {
         let length = usize::try_from(self.number()).unwrap();
         std::str::from_utf8(self.take(length)).unwrap()
@@ -70,10 +77,13 @@ impl<'a> Bytes<'a> {
                         numbers.push(self.number());
                     }
                 }
-                "list" => {
-                    let count = self.number();
-                    numbers.push(count);
-                    numbers.extend((0..count).map(|_| self.number()));
+                "list" => self.each("number", &mut numbers),
+                "pairs" => self.each("number number", &mut numbers),
+                "totals" => numbers.extend((0..7).map(|_| self.number())),
+                "took" => {
+                    if numbers.last().is_some_and(|what| what & 2 != 0) {
+                        numbers.push(self.number());
+                    }
                 }
                 other => panic!("the page does not say what {other:?} is"),
             }
@@ -101,6 +111,11 @@ pub(crate) fn events(record: &[u8]) -> Vec<(String, Vec<u64>)> {
 pub(crate) struct Snapshot {
     pub(crate) totals: Vec<u64>,
     pub(crate) members: Vec<String>,
+    pub(crate) generation: u64,
+    /// Names of former owners.
+    pub(crate) former: Vec<String>,
+    /// The owner of each partition, and the place of its former owner from 1 on.
+    pub(crate) owners: Vec<(u64, u64)>,
     /// The cursor of each partition.
     pub(crate) cursors: Vec<u64>,
     /// The state of each run, and how many entries it has.
@@ -122,9 +137,19 @@ pub(crate) fn snapshot(bytes: &[u8]) -> Snapshot {
         bytes.fields("number number number");
         snapshot.members.push(bytes.text().to_owned());
     }
-    assert!(part("run")[1].starts_with("u8 number number number number number [number]"));
+    assert_eq!(part("assignment")[1], "number u8 texts");
+    snapshot.generation = bytes.number();
+    assert!(bytes.byte() <= 1, "open or not");
     for _ in 0..bytes.number() {
-        snapshot.cursors.push(bytes.number());
+        snapshot.former.push(bytes.text().to_owned());
+    }
+    assert!(part("run")[1].starts_with("u8 number number number number number [number]"));
+    assert!(part("partitions")[1].ends_with("each: number number number number number runs"));
+    for _ in 0..bytes.number() {
+        let [owner, since, former, cursor] = [(); 4].map(|()| bytes.number());
+        assert!(since <= snapshot.generation);
+        snapshot.owners.push((owner, former));
+        snapshot.cursors.push(cursor);
         for _ in 0..bytes.number() {
             let run = bytes.fields("u8 number number number number number");
             assert!((2..=5).contains(&run[0]));
