@@ -43,6 +43,8 @@
 //! | settled | acked or discarded: never delivered again to that group |
 //! | parked | set aside after the last attempt, until [`Group::redrive`] or [`Group::discard_parked`] |
 //! | floor | for each partition, the offset below which a group has settled or set aside everything |
+//! | [strategy](assign) | decides which consumer of a group reads which partition; by default all read all |
+//! | generation | a number that grows whenever a group's assignment changes |
 //! | [`Reader`], [`Subscription`] | reading without a group: a place in memory, nothing to ack |
 //!
 //! Whatever reads has three verbs: `read` waits, `try_read` does not, `read_timeout` waits that
@@ -66,10 +68,48 @@
 //! # Ok::<(), millstream::Error>(())
 //! ```
 //!
+//! ## Partitions and consumers
+//!
+//! By default every consumer reads every partition. With a [strategy](assign) each partition has one
+//! owner, so entries of one key are worked off one after the other, and a consumer may keep what it
+//! knows of them. When a member joins, leaves or falls silent, or a partition is added, the strategy
+//! says who is to own what, and the group gets there in rounds: under [`CooperativeSticky`] only
+//! what has to move is interrupted.
+//!
+//! ```
+//! use millstream::assign::CooperativeSticky;
+//! # use millstream::{Start, Stream};
+//! # let stream = Stream::options().partitions(4).in_memory()?;
+//! let group = stream.group("billing").strategy(CooperativeSticky).open(Start::Earliest)?;
+//! let first = group.join("worker-1")?;
+//! assert_eq!(first.assignment()?, [0, 1, 2, 3]);
+//! let second = group.join("worker-2")?; // two partitions move, before this returns
+//! assert_eq!(first.assignment()?.len() + second.assignment()?.len(), 4);
+//! second.leave()?;
+//! assert_eq!(first.assignment()?, [0, 1, 2, 3]);
+//! # Ok::<(), millstream::Error>(())
+//! ```
+//!
+//! A partition in which the old owner holds leases waits for them: until they are settled, end, or
+//! the [`revocation_timeout`](GroupOptions::revocation_timeout) voids them.
+//! [`Consumer::events`] and [`Group::events`] tell of it all, and never call back.
+//!
+//! ## Acks and positions
+//!
+//! [`AckMode`] says what counts as an ack: a verdict on each delivery, the consumer's next read, or
+//! the read itself. [`Consumer::ack_through`] settles a partition up to an entry, and
+//! [`Consumer::ack_all`] whatever the consumer holds. [`Group::reset`] goes on elsewhere, back or
+//! forth. [`Stream::trim_before`] removes the oldest entries, and tells the groups first.
+//!
+//! [`CooperativeSticky`]: assign::CooperativeSticky
+//!
 //! # Guarantees
 //!
 //! **Order.** Within a partition the first deliveries of a group are in the order of appending.
 //! A retry comes when it is due, so later entries overtake it. Between partitions there is no order.
+//! Where a strategy gives partitions to consumers, no entry of a partition goes to its new owner while
+//! the old one holds a live lease in it. By default, several consumers work on one partition at
+//! a time.
 //!
 //! **Durability.** When a call returns, what it appended or settled is
 //!
@@ -83,7 +123,9 @@
 //! a group is on the disk at every level. A batch is visible, and survives, as a whole or not at all.
 //!
 //! **At least once.** An entry leaves a group by an ack, by the group's policy after its last
-//! attempt ([`Exhausted`]), or by [`Group::skip`]. What breaks it: acking before the work is done.
+//! attempt ([`Exhausted`]), or because somebody said so: [`Group::skip`], [`Group::reset`],
+//! [`Stream::trim_before`], each counted in [`GroupInfo`]. What breaks it: acking before the work
+//! is done, which [`AckMode::OnRead`] does.
 //! What it does not promise is exactly once: a worker that dies between its work and its ack leaves
 //! an entry that comes again, with a higher [`attempt`](Delivery::attempt).
 //!
@@ -116,7 +158,12 @@
 //! | [`on_exhausted`](GroupOptions::on_exhausted) | [`Park`](Exhausted::Park) | |
 //! | [`max_in_flight`](GroupOptions::max_in_flight) | 100,000 | leased or waiting: 2<sup>30</sup> |
 //! | [`max_in_flight_per_consumer`](GroupOptions::max_in_flight_per_consumer) | none | |
+//! | [`strategy`](GroupOptions::strategy) | [`Shared`](assign::Shared) | |
+//! | [`revocation_timeout`](GroupOptions::revocation_timeout) | 60 s | as the lease |
+//! | [`ack_mode`](GroupOptions::ack_mode) | [`Explicit`](AckMode::Explicit) | |
+//! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
 //! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
+//! | events that wait for one consumer | | 256, likewise |
 //! | buffers kept for reads | | 16 of at most 1 MiB |
 //! | sealed segments that stay mapped | | 8 of each partition |
 //!
@@ -133,7 +180,9 @@
 //!   be believed, and changes nothing.
 //!
 //! Opening ends all leases and memberships, since the process that had them is gone: their entries
-//! are due at once, with their counts. Entries that wait for their backoff go on waiting.
+//! are due at once, with their counts. Entries that wait for their backoff go on waiting. Which name
+//! owned which partition is remembered, and strategies give a name that comes back its own again
+//! where balance allows.
 //!
 //! A flush that fails is final: what is on the disk is unknown, all writes give [`Error::Poisoned`],
 //! and only opening again finds out. A full disk is [`Error::DiskFull`], and nothing changed.
@@ -177,8 +226,8 @@
 //! # What it is not
 //!
 //! Not a server; not for several processes at a time; no deleting of single entries, no compaction
-//! by key, no priorities, no strict order across a retry. Retention, filters by subject, dead-letter
-//! streams and strategies that assign partitions to consumers are not built yet.
+//! by key, no priorities, no strict order across a retry. Limits for retention, filters by subject and
+//! dead-letter streams are not built yet.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
