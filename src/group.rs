@@ -193,8 +193,8 @@ impl Group {
     pub fn lag(&self) -> Result<u64> {
         let logs = &self.seat.desk.ground.logs;
         self.seat.desk.look(|ledger, _| {
-            let lags = (0..).zip(logs.iter());
-            lags.map(|(p, log)| ledger.lag(p, log.start(), log.visible())).sum()
+            let each = (0..).zip(logs.iter());
+            each.map(|(p, log)| ledger.lag(p, log.start(), log.visible())).sum()
         })
     }
 

@@ -83,8 +83,8 @@ impl Ledger {
 
     /// The members by name, with a candidate that is about to join, and what they own.
     pub(crate) fn roster(&self, candidate: Option<(&str, u16)>) -> Roster {
-        let names = self.members.names.iter().map(|(name, slot)| (&**name, *slot));
-        let mut named: Vec<(&str, u16)> = names.chain(candidate).collect();
+        let live = self.members.names.iter().map(|(name, slot)| (&**name, *slot));
+        let mut named: Vec<(&str, u16)> = live.chain(candidate).collect();
         named.sort_unstable();
         let by_slot: HashMap<u16, usize> =
             named.iter().enumerate().map(|(place, (_, slot))| (*slot, place)).collect();
