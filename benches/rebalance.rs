@@ -54,7 +54,7 @@ fn row<S: Assign + Copy + 'static>(strategy: S, size: Size) -> Outcome {
     let memory = changes(strategy, &options().in_memory()?, size)?;
     let disk = changes(strategy, &options().create(dir.path().join("stream"))?, size)?;
     print!("{:<18} {:>10} {:>8}", strategy.name(), size.partitions, size.members);
-    for time in [alone(strategy, size), memory.0, memory.1, disk.0, disk.1] {
+    for time in [alone(&strategy, size), memory.0, memory.1, disk.0, disk.1] {
         print!(" {:>9.2}", time.as_secs_f64() * 1e3);
     }
     println!();
@@ -87,7 +87,7 @@ fn changes<S: Assign + 'static>(
 }
 
 /// What the strategy takes to decide on a newcomer.
-fn alone<S: Assign>(strategy: S, size: Size) -> Duration {
+fn alone(strategy: &impl Assign, size: Size) -> Duration {
     let run = size.partitions / size.members;
     let old = (0..size.members).fold(View::new(size.partitions), |view, n| {
         view.member(&name(n), n * run..(n + 1) * run, [])

@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     stream.append_each(orders())?;
     let held = cyd.try_read(100)?;
     chart.phase(&format!("cyd is silent, and holds {}", held.len()), &[&ada, &bob])?;
-    clock.advance(SESSION - Duration::from_secs(1));
+    clock.advance(Duration::from_secs(9));
     ada.heartbeat()?;
     bob.heartbeat()?;
     clock.advance(Duration::from_secs(1));
@@ -72,8 +72,9 @@ struct Chart {
 impl Chart {
     fn new(group: &Group) -> Result<Self> {
         let colored = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let heads: String = (0..PARTITIONS).map(|p| format!("p{p}       ")).collect();
-        println!("{:<27} {heads} moved", "phase");
+        print!("{:<27} ", "phase");
+        (0..PARTITIONS).for_each(|partition| print!("p{partition}       "));
+        println!("moved");
         Ok(Self { group: group.clone(), events: group.events()?, colored })
     }
 
