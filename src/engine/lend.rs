@@ -238,12 +238,6 @@ impl Desk {
         let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
         let mut first = start;
         while first < log.visible() && basket.has_room() {
-            let trimmed = log.start();
-            if first < trimmed {
-                let next = EntryId::new(partition, first);
-                let error = Error::PositionTrimmed { next, start: trimmed };
-                return if basket.parcel.len() > 0 { Ok(()) } else { Err(error) };
-            }
             let cursor = &mut state.fresh[partition as usize];
             cursor.seek(first);
             let place = Place { partition, before: u64::MAX };
@@ -335,9 +329,11 @@ impl Basket {
             Bounds { entries: self.entries_left, bytes: self.bytes_left, before: place.before };
         let mut run = self.parcel.buffer();
         let first = cursor.offset;
-        if let Outcome::Trimmed { .. } = log.read(cursor, bounds, &mut run)? {
-            // What a trim takes is settled in each group before that, so this went by itself.
-            return Err(log.rot(0, 0, first));
+        if let Outcome::Trimmed { start } = log.read(cursor, bounds, &mut run)? {
+            // What a trim takes is settled in each group before that, unless its policy is to say
+            // so here.
+            let next = EntryId::new(place.partition, first);
+            return Err(Error::PositionTrimmed { next, start });
         }
         let (sequence, position, bytes) = (run.sequence, run.position, run.bytes.len() as u64);
         let (got, opened) = self.parcel.unpack(place.partition, run, attempts);
