@@ -168,3 +168,27 @@ fn an_append_wakes_who_owns_the_partition_and_nobody_else() {
         });
     }
 }
+
+/// The read at the front of the queue holds the timer for all (D16).
+#[test]
+fn what_becomes_due_wakes_its_owner_though_another_keeps_the_time() {
+    for (name, choose) in PARTITIONED {
+        let crew = crew(2, 1, choose);
+        let members = crew.join_all(2);
+        let (front, owner) = (&members[0], &members[1]);
+        members.iter().for_each(|member| drop(notices(member)));
+        assert_eq!(drain(front).len(), 1);
+        owner.try_read(1).unwrap().into_iter().next().unwrap().nack().unwrap();
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| front.read_timeout(9, HOUR).unwrap().len());
+            crew.clock.wait_for_blocked(1);
+            let due = scope.spawn(|| read(owner));
+            crew.clock.wait_for_blocked(2);
+            crew.clock.advance(SECOND);
+            assert_eq!(due.join().unwrap(), (1, None), "{name}");
+            crew.clock.wait_for_blocked(1);
+            crew.clock.advance(HOUR);
+            assert_eq!(waits.join().unwrap(), 0);
+        });
+    }
+}
