@@ -262,6 +262,18 @@ impl Model {
         }
     }
 
+    /// What lies before `start` was trimmed; or that may have happened.
+    pub(super) fn trimmed(&mut self, partition: u32, start: u64, done: bool) {
+        for offset in self.first(partition)..start {
+            let id = EntryId::new(partition, offset);
+            if done {
+                self.set(id, State::Done);
+            } else {
+                self.perhaps(id, State::Done);
+            }
+        }
+    }
+
     /// A partition that ends at `end` is read from `to` on; or that may be so.
     pub(super) fn reset(&mut self, partition: u32, to: u64, end: u64, done: bool) {
         for offset in 0..end {
@@ -315,8 +327,9 @@ impl Model {
         owed
     }
 
-    /// Compares what a group shows that was just opened, whose logs end at `ends`.
-    pub(super) fn judge(&mut self, sight: &Sight, ends: &[u64]) -> Verdict {
+    /// Compares what a group shows that was just opened, whose logs hold what is from `starts` to
+    /// `ends`.
+    pub(super) fn judge(&mut self, sight: &Sight, starts: &[u64], ends: &[u64]) -> Verdict {
         self.start.iter_mut().zip(ends).for_each(|(start, end)| *start = (*start).min(*end));
         self.fates.retain(|id, _| id.offset() < ends[id.partition() as usize]);
         let mut lag = 0;
@@ -329,13 +342,17 @@ impl Model {
                 let id = EntryId::new(partition, offset);
                 let seen = sight.state(id);
                 lag += u64::from(matches!(seen, State::New | State::Back(_)));
-                self.judge_one(id, seen)?;
+                if offset >= starts[partition as usize] {
+                    self.judge_one(id, seen)?;
+                } else if seen != State::Done {
+                    return Err(format!("{id} was trimmed and is {seen:?}"));
+                }
                 if seen != State::New {
                     fates.insert(id, Fate::of(seen));
                 }
             }
         }
-        self.judge_acks(sight, ends)?;
+        self.judge_acks(sight, starts, ends)?;
         if lag != sight.lag {
             return Err(format!("the lag is {lag}, not {}", sight.lag));
         }
@@ -358,14 +375,17 @@ impl Model {
     }
 
     /// The journal is one sequence: an ack that stayed keeps those before it.
-    fn judge_acks(&self, sight: &Sight, ends: &[u64]) -> Verdict {
+    fn judge_acks(&self, sight: &Sight, starts: &[u64], ends: &[u64]) -> Verdict {
         // One that the opening discards after its last attempt tells nothing.
         let last = State::Out(self.rules.max_deliveries);
         let discarded = |id: &EntryId| {
             let fate = self.fates.get(id);
             self.rules.end() == State::Done && fate.is_some_and(|fate| fate.past.contains(&last))
         };
-        let there = |id: &&EntryId| id.offset() < ends[id.partition() as usize] && !discarded(id);
+        let there = |id: &&EntryId| {
+            let partition = id.partition() as usize;
+            (starts[partition]..ends[partition]).contains(&id.offset()) && !discarded(id)
+        };
         let stayed = |id: &EntryId| sight.state(*id) == State::Done;
         let acks: Vec<&EntryId> = self.acks.iter().filter(there).collect();
         let first = acks.iter().position(|id| !stayed(id)).unwrap_or(acks.len());

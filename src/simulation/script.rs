@@ -77,7 +77,7 @@ impl<'w> Life<'w> {
 
     /// Does one thing. Nothing is done once the power is off.
     pub(super) fn step(&mut self) -> Verdict {
-        match self.world.random.below(45) {
+        match self.world.random.below(46) {
             0..=6 => self.append(),
             7..=9 => self.append_batch(),
             10 => self.append_each(),
@@ -108,6 +108,7 @@ impl<'w> Life<'w> {
             40..=41 => self.watch(),
             42 => self.ack_through(),
             43 => self.reset(),
+            44 => self.trim(),
             _ => self.delete_group(),
         }?;
         self.world.believe(&self.stream);
@@ -246,12 +247,13 @@ impl<'w> Life<'w> {
             Ok(info) => info.partitions.iter().map(|partition| partition.end).collect::<Vec<_>>(),
             Err(error) => return self.world.forgive("info", &error),
         };
+        let first: Vec<u64> = self.world.partitions.iter().map(|p| p.start as u64).collect();
         let (start, starts) = match start {
-            0 => (Start::Earliest, vec![0; ends.len()]),
+            0 => (Start::Earliest, first),
             1 => (Start::Latest, ends),
             _ => {
-                let mut starts = vec![0; ends.len()];
-                starts[0] = ends[0] / 2;
+                let mut starts = first;
+                starts[0] = starts[0].max(ends[0] / 2);
                 (Start::At(EntryId::new(0, starts[0])), starts)
             }
         };
@@ -304,12 +306,13 @@ impl<'w> Life<'w> {
         let partition = self.world.random.below(ends.len());
         let number = u32::try_from(partition).expect("there are few");
         let to = self.world.random.next() % (ends[partition] + 1);
+        let starts: Vec<u64> = self.world.partitions.iter().map(|p| p.start as u64).collect();
         let (done, places) = match self.world.random.below(3) {
-            0 => (group.reset(Start::Earliest), vec![0; ends.len()]),
+            0 => (group.reset(Start::Earliest), starts),
             1 => (group.reset(Start::Latest), ends.clone()),
             _ => {
                 let start = Start::At(EntryId::new(number, to));
-                (group.reset_partition(number, start), vec![to])
+                (group.reset_partition(number, start), vec![to.max(starts[partition])])
             }
         };
         let from = if places.len() == ends.len() { 0 } else { number };
@@ -323,6 +326,30 @@ impl<'w> Life<'w> {
         done.or_else(|error| self.world.forgive("reset", &error))
     }
 
+    /// Removes segments. A failure may have done some of it, for some of the groups.
+    fn trim(&mut self) -> Verdict {
+        let partition = self.world.random.below(self.world.partitions.len());
+        let count = self.world.partitions[partition].items.len();
+        if !self.stir()? {
+            return Ok(());
+        }
+        let before = self.world.random.below(count + 1);
+        let number = u32::try_from(partition).expect("there are few");
+        let trimmed = self.stream.trim_before(EntryId::new(number, before as u64));
+        let start = self.stream.info().map(|info| info.partitions[partition].start);
+        let start = start.map_or(before, |start| usize::try_from(start).expect("there are few"));
+        let place = &mut self.world.partitions[partition];
+        let reach = if trimmed.is_ok() { start } else { before.max(start) };
+        place.start = place.start.max(reach);
+        if trimmed.is_ok() {
+            place.gone = place.gone.max(start);
+        }
+        for model in self.world.groups.values_mut() {
+            model.trimmed(number, reach as u64, trimmed.is_ok());
+        }
+        trimmed.map(|_| ()).or_else(|error| self.world.forgive("trim", &error))
+    }
+
     /// Looks at what is there without changing it.
     fn look(&mut self) -> Verdict {
         let partition = self.world.random.below(self.world.partitions.len());
@@ -334,6 +361,7 @@ impl<'w> Life<'w> {
         let id = EntryId::new(u32::try_from(partition).expect("there are few"), offset);
         match self.stream.get(id) {
             Ok(Some(entry)) => self.world.check(&entry),
+            Ok(None) if offset < self.world.partitions[partition].start as u64 => Ok(()),
             Ok(None) => Err(format!("{id} is gone")),
             Err(error) => self.world.forgive("get", &error),
         }

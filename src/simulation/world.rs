@@ -5,7 +5,9 @@
 //!    ended, so that a batch that was split shows.
 //! 2. Below `synced` nothing may ever be missing. What an opening showed counts as synced.
 //! 3. `doubts` are appends that failed: each may be there as a whole, or not.
-//! 4. `growth` is the number of partitions that a call which failed was to bring: there may be as many.
+//! 4. What lies below `gone` was trimmed, and what lies between that and `start` may be: a trim failed,
+//!    or its files come back with the next opening.
+//! 5. `growth` is the number of partitions that a call which failed was to bring: there may be as many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,6 +62,8 @@ pub(super) struct Partition {
     pub(super) items: Vec<Item>,
     ends: BTreeSet<usize>,
     pub(super) synced: usize,
+    pub(super) gone: usize,
+    pub(super) start: usize,
 }
 
 /// One disk, and all that must be true of it.
@@ -270,6 +274,14 @@ impl World {
         if info.partitions.iter().any(|partition| partition.durable_end != partition.end) {
             return Err("what recovery serves is not durable".to_owned());
         }
+        for (partition, info) in self.partitions.iter_mut().zip(&info.partitions) {
+            let start = usize::try_from(info.start).expect("there are few entries");
+            if start < partition.gone || start > partition.start {
+                let (gone, may) = (partition.gone, partition.start);
+                return Err(format!("it starts at {start}, and {gone} to {may} were trimmed"));
+            }
+            (partition.gone, partition.start) = (start, start);
+        }
         let Some(found) = self.read_all(stream)? else {
             self.believe(stream);
             return Ok(Judged::CutShort);
@@ -282,9 +294,11 @@ impl World {
         self.judge_groups(stream)
     }
 
-    /// All entries by partition; nothing if the power went meanwhile.
+    /// All entries by partition, those that were trimmed included; nothing if the power went
+    /// meanwhile.
     pub(super) fn read_all(&mut self, stream: &Stream) -> Verdict<Option<Vec<Vec<Item>>>> {
-        let mut found = vec![Vec::new(); self.partitions.len()];
+        let trimmed = self.partitions.iter().map(|p| p.items[..p.start].to_vec());
+        let mut found: Vec<Vec<Item>> = trimmed.collect();
         let reader = match stream.reader(Start::Earliest) {
             Ok(reader) => reader.until_now(),
             Err(error) => return self.forgive("reader", &error).map(|()| None),
@@ -331,8 +345,11 @@ impl World {
                 }
             };
             let ends: Vec<u64> = self.partitions.iter().map(|p| p.items.len() as u64).collect();
+            let starts: Vec<u64> = self.partitions.iter().map(|p| p.start as u64).collect();
             let model = self.groups.get_mut(name).expect("it was listed");
-            model.judge(&sight, &ends).map_err(|complaint| format!("group {name}: {complaint}"))?;
+            model
+                .judge(&sight, &starts, &ends)
+                .map_err(|complaint| format!("group {name}: {complaint}"))?;
         }
         Ok(Judged::Whole)
     }

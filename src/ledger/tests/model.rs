@@ -341,7 +341,9 @@ impl Model {
     pub(super) fn give(&mut self) -> (Vec<(u32, u64)>, Vec<u32>) {
         let busy: Vec<bool> = (0..).zip(&self.ends).map(|(p, _)| self.is_busy(p)).collect();
         let (given, moved) = self.hands.give(|partition| busy[partition as usize]);
-        moved.iter().for_each(|partition| self.fence(*partition));
+        for partition in &moved {
+            self.fence(*partition);
+        }
         (given, moved)
     }
 
