@@ -6,6 +6,7 @@
 //! | `groups` | what each group must know: who has what, how often, and what is settled |
 //! | `script` | a random workload: one life of the stream from opening to its end |
 //! | `workers` | the part of the workload that consumers do |
+//! | `positions` | the part that moves groups as a whole: resets and trims |
 //! | `drain` | that nothing is stuck: everything that is owed is delivered |
 //! | `cuts` | the power is cut anywhere, recovery included |
 //! | `faults` | the n-th call fails, for all n; a full disk |
@@ -24,6 +25,7 @@ mod faults;
 mod fork;
 mod groups;
 mod growing;
+mod positions;
 mod rot;
 mod script;
 mod workers;
