@@ -229,7 +229,7 @@ impl ExactSizeIterator for BatchIter<'_> {}
 /// An entry that a batch holds, looked at where it lies. Derefs to [`View`].
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'a> {
-    view: View<'a>,
+    pub(crate) view: View<'a>,
 }
 
 impl Held<'_> {

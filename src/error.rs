@@ -26,8 +26,7 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There is no room for what the call has to write. Nothing changed. Make room, or trim, and
-    /// call again.
+    /// There is no room for what the call has to write. Nothing changed. Make room; call again.
     #[error("disk full: no room for {bytes} bytes at {}", path.display())]
     DiskFull {
         /// The file that could not be allocated.
@@ -209,8 +208,7 @@ pub enum Error {
         /// The group's generation.
         generation: u64,
     },
-    /// Another read of this consumer is going on. In the ack modes in which a read settles what
-    /// earlier ones handed out, there can be only one at a time.
+    /// Another read of this consumer is going on, and its ack mode allows only one at a time.
     #[error("another read of the consumer is going on, and its ack mode allows one at a time")]
     AlreadyReading,
     /// Retention took entries that the group was still to read, and its `on_trimmed` says that
@@ -254,6 +252,9 @@ pub enum Error {
         /// How it was lost.
         why: Lost,
     },
+    /// The cursor is of another group, or one of that name since deleted. Use `ClaimCursor::START`.
+    #[error("the cursor is of another group")]
+    ForeignCursor,
     /// A delivery could not be resolved; its lease stands as it was. Settle it later by its token.
     #[error("{} was not settled: {cause}", token.id())]
     Unsettled {

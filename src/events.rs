@@ -138,6 +138,15 @@ pub enum Event {
         /// How many of these the group had not settled.
         entries: u64,
     },
+    /// Somebody settled entries by their ids, whoever held them: `Group::ack_entries`.
+    AckedById {
+        /// The partition.
+        partition: u32,
+        /// The first offset.
+        first: u64,
+        /// One past the last.
+        end: u64,
+    },
     /// An entry's attempts are over, or it was rejected.
     Exhausted {
         /// The entry.

@@ -10,9 +10,11 @@ use crate::engine::{Post, Seat, Verb, delete_group};
 use crate::error::{Error, Result};
 use crate::events::{Cause, Events};
 use crate::id::{EntryId, Token};
-use crate::info::{GroupInfo, Pending};
-use crate::ledger::{Again, Standing};
+use crate::info::{GroupInfo, Pending, PendingSummary};
+use crate::ledger::Again;
 use crate::limits::{lasting, named};
+use crate::pending::PendingQuery;
+use crate::reader::at_least_one;
 use crate::start::Start;
 use crate::stream::Stream;
 
@@ -209,29 +211,50 @@ impl Group {
         })
     }
 
-    /// The entries that were handed out and are not settled, in order, at most `max`: leased ones,
-    /// and those that wait to be handed out again.
+    /// What was handed out and is not settled, in numbers. (Redis Streams' XPENDING without a range.)
     ///
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
-    pub fn pending(&self, max: usize) -> Result<Vec<Pending>> {
-        let partitions = self.stream().partitions();
-        self.seat.desk.look(|ledger, now| {
-            let all = (0..partitions).flat_map(|partition| ledger.pending(partition, 0));
-            let line = |entry: crate::ledger::PendingEntry<'_>| {
-                let (until, leased) = match entry.standing {
-                    Standing::Leased(until) => (until, true),
-                    Standing::Waiting(until) => (until, false),
-                };
-                Pending {
-                    id: entry.id,
-                    consumer: entry.member.filter(|_| leased).map(str::to_owned),
-                    attempts: entry.attempts,
-                    due_in: until.since(now.at),
-                }
-            };
-            all.take(max).map(line).collect()
-        })
+    pub fn pending(&self) -> Result<PendingSummary> {
+        self.seat.desk.pending_summary()
+    }
+
+    /// The entries that were handed out and are not settled, in order of ids: leased ones, and
+    /// those that wait to be handed out again. (XPENDING with a range.)
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::{PendingQuery, Start, Stream};
+    /// # let stream = Stream::options().in_memory()?;
+    /// # stream.append_batch(["a", "b", "c"])?;
+    /// # let group = stream.group("billing").open(Start::Earliest)?;
+    /// # let worker = group.join("worker-1")?;
+    /// # let batch = worker.try_read(9)?;
+    /// assert_eq!(group.pending()?.total, 3);
+    /// let stuck = PendingQuery::new().consumer("worker-1").idle(Duration::from_secs(60)).max(100);
+    /// for row in group.pending_entries(&stuck)? {
+    ///     println!("{} attempt {}, idle for {:?}", row.id, row.attempts, row.idle);
+    /// }
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] for a query of at most 0, [`Error::GroupDeleted`], [`Error::Closed`].
+    pub fn pending_entries(&self, query: &PendingQuery) -> Result<Vec<Pending>> {
+        at_least_one(query.max)?;
+        self.seat.desk.pending_entries(&query.sought())
+    }
+
+    /// Settles entries by their ids, whoever holds them: an administrator's act, of which every
+    /// receiver of the group's events is told ([`Event::AckedById`](crate::Event::AckedById)). Who
+    /// held them finds its leases lost, as settled. Ids that are not pending are passed over; says
+    /// how many were. (XACK. Consumers ack by delivery or token, which counts only as long as the
+    /// lease is theirs.)
+    ///
+    /// # Errors
+    /// Those of [`ack`](Self::ack).
+    pub fn ack_entries(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<u64> {
+        self.seat.desk.ack_ids(&ids.into_iter().collect::<Vec<_>>())
     }
 
     /// The group as it is now.

@@ -1,5 +1,6 @@
 //! What streams and groups tell of themselves: plain values, serializable, true at one moment.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -136,10 +137,43 @@ pub struct Member {
 pub struct Pending {
     /// Which.
     pub id: EntryId,
+    /// Whether somebody holds it, or what it waits for.
+    pub state: PendingState,
     /// Who holds it; `None` if it waits to be handed out again.
     pub consumer: Option<String>,
+    /// How long ago it was last handed out, or its lease extended; since the stream was opened, if
+    /// that was before. It may be a little longer ago.
+    pub idle: Duration,
     /// How often it was handed out.
     pub attempts: u16,
     /// How long until its lease ends, or until it can be handed out again; zero if that is over.
     pub due_in: Duration,
+}
+
+/// Where a pending entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub enum PendingState {
+    /// Somebody holds it.
+    Leased,
+    /// It waits for its time.
+    Delayed,
+    /// The next read hands it out again.
+    Due,
+}
+
+/// What is pending in a group, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PendingSummary {
+    /// Entries that were handed out and are not settled.
+    pub total: u64,
+    /// The smallest id of these.
+    pub first: Option<EntryId>,
+    /// The greatest.
+    pub last: Option<EntryId>,
+    /// How many each consumer holds, by name; those that hold none are left out.
+    pub consumers: BTreeMap<String, u64>,
+    /// Entries that nobody holds: they wait to be handed out again.
+    pub waiting: u64,
 }

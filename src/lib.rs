@@ -162,6 +162,8 @@
 //! | [`revocation_timeout`](GroupOptions::revocation_timeout) | 60 s | as the lease |
 //! | [`ack_mode`](GroupOptions::ack_mode) | [`Explicit`](AckMode::Explicit) | |
 //! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
+//! | rows of one [`PendingQuery`] | 1,000 | as many as it asks for |
+//! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
 //! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
 //! | events that wait for one consumer | | 256, likewise |
 //! | buffers kept for reads | | 16 of at most 1 MiB |
@@ -236,6 +238,7 @@ struct Readme;
 pub mod assign;
 mod batch;
 mod blocked;
+mod claim;
 mod clock;
 mod consumer;
 mod delivery;
@@ -247,6 +250,7 @@ mod error;
 mod events;
 mod group;
 mod hash;
+mod history;
 mod id;
 mod info;
 mod latch;
@@ -254,6 +258,7 @@ mod ledger;
 mod limits;
 mod log;
 mod options;
+mod pending;
 mod policy;
 mod reader;
 mod recovery;
@@ -267,7 +272,8 @@ mod tally;
 mod waiters;
 
 pub use batch::{Batch, BatchIter, Deliveries, Held};
-pub use blocked::Blocked;
+pub use blocked::{Blocked, Unclaimed};
+pub use claim::{AutoClaimed, ClaimCursor, Claimed};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consumer::Consumer;
 pub use delivery::{Delivery, Settlement};
@@ -277,9 +283,14 @@ pub use entry::NewEntry;
 pub use error::{Corruption, Error, Gone, Lost, Result};
 pub use events::{Cause, Event, Events, Fate};
 pub use group::Group;
+pub use history::{History, HistoryIter};
 pub use id::{EntryId, Ids, Token};
-pub use info::{GroupInfo, GroupPartition, GroupState, Member, PartitionInfo, Pending, StreamInfo};
+pub use info::{
+    GroupInfo, GroupPartition, GroupState, Member, PartitionInfo, Pending, PendingState,
+    PendingSummary, StreamInfo,
+};
 pub use options::{GroupOptions, StreamOptions};
+pub use pending::PendingQuery;
 pub use policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 pub use reader::{Reader, Subscription};
 pub use recovery::{PartitionRecovery, Recovery};
@@ -290,6 +301,11 @@ const _: () = {
     const fn sent<T: Send>() {}
     const fn shared<T: Send + Sync>() {}
     sent::<Batch>();
+    sent::<Claimed>();
+    sent::<AutoClaimed>();
+    shared::<ClaimCursor>();
+    shared::<History>();
+    shared::<PendingQuery>();
     shared::<Stream>();
     shared::<StreamOptions>();
     shared::<Group>();

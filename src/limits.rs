@@ -22,6 +22,8 @@ pub(crate) const NAME_BYTES_MAX: usize = 255;
 pub(crate) const EVENTS_MAX: usize = 1_024;
 /// A consumer's own events that wait are at most this many; those to come are counted.
 pub(crate) const NOTICES_MAX: usize = 256;
+/// A query for pending entries gives at most this many, unless it says how many.
+pub(crate) const PENDING_ROWS: u32 = 1_000;
 /// Durations in options are at most this long.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 

@@ -9,9 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use millstream::{
-    Batch, Consumer, EntryId, Error, Group, ManualClock, Reader, Start, Stream, View,
-};
+use millstream::{Batch, Consumer, EntryId, Error, Group, ManualClock, PendingQuery, Reader, Start, Stream, View};
 
 use crate::sample::{Files, Place, clock};
 
@@ -262,7 +260,8 @@ fn observe(group: &Group) {
         assert!(ends.clone().all(|p| p.floor <= p.next), "a floor is above what was handed out");
     }
     allow(group.lag());
-    allow(group.pending(100));
+    allow(group.pending());
+    allow(group.pending_entries(&PendingQuery::new().max(100)));
     allow(group.parked(100));
     group.next_deadline();
 }

@@ -28,7 +28,6 @@ const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
 pub(super) struct Journal {
     record: Vec<u8>,
     backlog: Vec<u8>,
-    draft: Draft,
     /// How long the spare has to be.
     spare_bytes: u64,
     /// A segment was started since the last tidying up.
@@ -164,7 +163,9 @@ impl Journal {
             // The snapshot shows what the backlog led to.
             self.record.clear();
             encode(events, &mut self.record);
-            let settles = !events.iter().any(|event| matches!(event, Event::HandedOut { .. }));
+            let gives =
+                |event: &Event| matches!(event, Event::HandedOut { .. } | Event::Claimed { .. });
+            let settles = !events.iter().any(gives);
             self.roll(log, ledger, settles, now_of(time))?;
         }
         if !self.record.is_empty() {
@@ -178,16 +179,16 @@ impl Journal {
     fn roll(&mut self, log: &Log, ledger: &Ledger, settles: bool, now: Now) -> Result<()> {
         let mut snapshot = Vec::new();
         ledger.encode_snapshot(now, &mut snapshot);
-        self.draft.clear();
+        let mut draft = Draft::default();
         for piece in snapshot.chunks(SNAPSHOT_FRAME_BYTES) {
-            self.draft.push_frame(Kind::Snapshot, 0, piece);
+            draft.push_frame(Kind::Snapshot, 0, piece);
         }
         let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
         let record_bytes = frame_bytes(self.record.len() as u64);
-        match log.roll_with(&self.draft, bytes.max(record_bytes), now.wall) {
+        match log.roll_with(&draft, bytes.max(record_bytes), now.wall) {
             // A spare that is short of the share has room for what settles, not for hand-outs.
             Err(error) if error.is_disk_full() && settles => {
-                log.roll_with(&self.draft, record_bytes, now.wall)?;
+                log.roll_with(&draft, record_bytes, now.wall)?;
             }
             other => other?,
         }

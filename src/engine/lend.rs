@@ -33,8 +33,8 @@ pub(crate) enum Answer {
 }
 
 /// A read in the making.
-struct Basket {
-    parcel: Parcel,
+pub(super) struct Basket {
+    pub(super) parcel: Parcel,
     entries_left: u32,
     bytes_left: u64,
 }
@@ -142,11 +142,7 @@ impl Desk {
             state.limited = true;
             return Ok(Answer::Nothing(Blocked::InFlight));
         }
-        let mut basket = Basket {
-            parcel: Parcel::new(&self.ground.pool),
-            entries_left: want.max.min(room),
-            bytes_left: BATCH_BYTES_MAX,
-        };
+        let mut basket = self.basket(want.max.min(room));
         state.runs.clear();
         let then = self.gather_due(state, now.at, slot, &mut basket)?;
         if then == Then::New {
@@ -165,6 +161,7 @@ impl Desk {
         self.commit(state)?;
         basket.parcel.lend(Loan {
             lease: number,
+            each: Vec::new(),
             incarnation: self.incarnation,
             post: Arc::downgrade(post),
             mode,
@@ -174,8 +171,13 @@ impl Desk {
         Ok(Answer::Lent(parcel))
     }
 
-    /// Collects what waits to be handed out again. Rot at the very first entry is the caller's to
-    /// know; behind others, it ends the read.
+    /// An empty basket with room for `max` entries.
+    pub(super) fn basket(&self, max: u32) -> Basket {
+        let parcel = Parcel::new(&self.ground.pool);
+        Basket { parcel, entries_left: max, bytes_left: BATCH_BYTES_MAX }
+    }
+
+    /// Collects what waits to be handed out again.
     fn gather_due(
         &self,
         state: &mut State,
@@ -185,7 +187,19 @@ impl Desk {
     ) -> Result<Then> {
         let mut due = Vec::new();
         let then = state.ledger.due_runs(now, slot, basket.entries_left, &mut due);
-        for run in due {
+        Ok(if self.gather_again(state, &due, 1, basket)? { then } else { Then::Nothing })
+    }
+
+    /// Collects what was handed out before, to be handed out `more` times. Rot at the very first
+    /// entry is the caller's to know; behind others it ends the read, and this says so.
+    pub(super) fn gather_again(
+        &self,
+        state: &mut State,
+        runs: &[Run],
+        more: u16,
+        basket: &mut Basket,
+    ) -> Result<bool> {
+        for run in runs.iter().copied() {
             let mut first = run.first;
             while first < run.end() && basket.has_room() {
                 let log = &self.ground.logs[run.partition as usize];
@@ -194,18 +208,18 @@ impl Desk {
                 let attempts = state.ledger.attempts(Run { first, ..run });
                 let attempts = attempts.flat_map(|(_, count, attempts)| {
                     let count = usize::try_from(count).unwrap_or(usize::MAX);
-                    std::iter::repeat_n(attempts.saturating_add(1), count)
+                    std::iter::repeat_n(attempts.saturating_add(more), count)
                 });
                 let place = Place { partition: run.partition, before: run.end() };
                 let got = match basket.take(log, cursor, place, attempts) {
-                    Err(_) if basket.parcel.len() > 0 => return Ok(Then::Nothing),
+                    Err(_) if basket.parcel.len() > 0 => return Ok(false),
                     other => other?,
                 };
                 state.runs.push(Run::new(run.partition, first, got));
                 first += u64::from(got);
             }
         }
-        Ok(then)
+        Ok(true)
     }
 
     /// Collects new entries, one partition after the other, each read starting with the next.
@@ -293,7 +307,7 @@ impl State {
     }
 
     /// Why there is nothing for a member.
-    fn why_nothing(&self, slot: u16) -> Blocked {
+    pub(super) fn why_nothing(&self, slot: u16) -> Blocked {
         let ledger = &self.ledger;
         if ledger.is_open() || ledger.owned_from(slot, 0).is_some() {
             Blocked::Empty

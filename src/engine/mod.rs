@@ -20,6 +20,8 @@
 //! | `wake` | waking blocked reads |
 //! | `board` | who listens to a group, and what one consumer is told |
 //! | `settle` | how they are taken back |
+//! | `claim` | how a consumer takes them over, looks at its own, and how they are acked by id |
+//! | `listing` | what is pending |
 //! | `lend` | how a read gets entries from a desk |
 //! | `report` | what a desk tells of its group |
 //! | `journal` | the ledger's events, on disk |
@@ -29,6 +31,7 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod board;
+mod claim;
 mod council;
 mod desk;
 mod ground;
@@ -37,6 +40,7 @@ mod grow;
 mod handle;
 mod journal;
 mod lend;
+mod listing;
 mod manifest;
 mod membership;
 mod mill;
@@ -54,9 +58,11 @@ mod tell;
 mod tour;
 mod wake;
 
+pub(crate) use claim::{Swept, TakenOver};
 pub(crate) use groups::{GroupPlan, Seat, delete_group, open_group};
 pub(crate) use handle::Handle;
 pub(crate) use lend::{Answer, Want};
+pub(crate) use listing::Sought;
 pub(crate) use manifest::{
     StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, StoredStrategy,
 };

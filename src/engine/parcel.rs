@@ -27,6 +27,8 @@ pub(crate) struct Parcel {
 #[derive(Debug)]
 pub(crate) struct Loan {
     pub(crate) lease: u64,
+    /// The lease of each entry, where they were not handed out together.
+    pub(crate) each: Vec<u64>,
     pub(crate) incarnation: u64,
     pub(crate) post: Weak<Post>,
     /// What counts as an ack.
@@ -97,7 +99,8 @@ impl Parcel {
     #[inline]
     pub(crate) fn token(&self, index: usize) -> Token {
         let loan = self.loan.as_ref().expect("only a delivery is asked for its token");
-        Token { incarnation: loan.incarnation, id: self.id(index), lease: loan.lease }
+        let lease = loan.each.get(index).copied().unwrap_or(loan.lease);
+        Token { incarnation: loan.incarnation, id: self.id(index), lease }
     }
 
     /// What the entries of `indexes` come to as claims, joined where they follow each other.

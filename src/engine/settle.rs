@@ -49,7 +49,9 @@ impl Desk {
             Verb::Ack => ledger.ack(claims, events, refused),
             Verb::Nack(again) => ledger.nack(now, claims, again, events, refused),
             Verb::Release => ledger.release(now.at, claims, events, refused),
-            Verb::Extend(lease) => ledger.extend(claims, now.at.after(lease), events, refused),
+            Verb::Extend(lease) => {
+                ledger.extend(now.at, claims, now.at.after(lease), events, refused);
+            }
         }
         self.commit(&mut state)?;
         let moving = state.ledger.is_moving();

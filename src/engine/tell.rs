@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::board::{Board, Notices};
 use crate::error::Gone;
 use crate::events::{Cause, Event, Fate};
-use crate::ledger::{self, Exhausted, Ledger, NOBODY, Round, Skip, Spent};
+use crate::ledger::{self, Exhausted, Ledger, NOBODY, Round, Settle, Skip, Spent};
 
 /// Who is told, and what is needed to say why.
 #[derive(Debug)]
@@ -56,6 +56,10 @@ impl Told {
                 let entries = ledger.would_lose(*partition, *first, *end);
                 let (partition, first, end) = (*partition, *first, *end);
                 board.post(Event::Trimmed { partition, first, end, entries });
+            }
+            ledger::Event::Settled { run, how: Settle::AckedById } => {
+                let (partition, first, end) = (run.partition, run.first, run.end());
+                board.post(Event::AckedById { partition, first, end });
             }
             _ => {}
         }

@@ -37,13 +37,18 @@ impl Ledger {
                 self.owners.version += 1;
             }
             Event::Left { slot, why, due, last } => self.apply_left(*slot, *why, *due, *last),
-            Event::HandedOut { run, lease, slot, deadline, alive_until } => {
+            Event::HandedOut { run, lease, slot, deadline, alive_until, at }
+            | Event::Claimed { run, lease, slot, deadline, alive_until, at } => {
                 self.next_lease = self.next_lease.max(lease.saturating_add(1));
                 self.members.keep(*slot, *alive_until);
+                self.note_lease(self.lease_in_hold(*lease), *at);
                 let hold = Hold { lease: self.lease_in_hold(*lease), time: *deadline, slot: *slot };
                 self.apply_handed_out(*run, hold);
             }
-            Event::Extended { run, deadline, .. } => self.apply_extended(*run, *deadline),
+            Event::Extended { run, deadline, at, .. } => {
+                self.apply_extended(*run, *deadline);
+                self.entries.index.touches.extend(run.ids(), *at);
+            }
             Event::Settled { run, how } => {
                 self.apply_settled(*run, *how);
             }
@@ -95,7 +100,7 @@ impl Ledger {
     fn apply_settled(&mut self, run: Run, how: Settle) {
         let mut spent = Vec::new();
         match how {
-            Settle::Acked => add(&mut self.totals.acked, run.count.into()),
+            Settle::Acked | Settle::AckedById => add(&mut self.totals.acked, run.count.into()),
             Settle::Discarded => add(&mut self.totals.discarded, run.count.into()),
         }
         let watched = self.watched && how == Settle::Discarded;
@@ -275,6 +280,7 @@ impl Ledger {
         let name = |slot| members.in_slot(slot).map(|member| Arc::clone(&member.name));
         owners.clear(name, reopening.generation);
         self.members.clear();
+        self.entries.index.touches.reopen(due);
         self.first_lease = reopening.next_lease;
         self.next_lease = reopening.next_lease;
         self.cut = false;

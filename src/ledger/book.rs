@@ -17,7 +17,6 @@ use super::member::Members;
 use super::owner::Owners;
 use super::policy::{Exhausted, Policy};
 use super::times::NEVER;
-use super::window::{Group, State};
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::id::EntryId;
@@ -118,6 +117,8 @@ pub(crate) struct PendingEntry<'a> {
     pub(crate) attempts: u16,
     /// Its last lease, if that was given since the stream was opened.
     pub(crate) lease: Option<u64>,
+    /// When it was last handed out or extended.
+    pub(crate) touched: Moment,
 }
 
 impl Ledger {
@@ -238,41 +239,6 @@ impl Ledger {
         let window = self.entries.window(run.partition);
         let groups = window.into_iter().flat_map(move |window| window.groups(run.offsets()));
         groups.map(|group| (group.first, group.count, group.tag.attempts()))
-    }
-
-    /// The pending entries of a partition from `first` on, in order.
-    pub(crate) fn pending(
-        &self,
-        partition: u32,
-        first: u64,
-    ) -> impl Iterator<Item = PendingEntry<'_>> {
-        let window = self.entries.window(partition);
-        let groups = window
-            .into_iter()
-            .flat_map(move |window| window.groups(first.max(window.floor)..window.cursor));
-        let pending = groups.filter(|group| group.tag.state().is_pending());
-        pending.flat_map(move |group| {
-            let entry = self.pending_entry(partition, &group);
-            let offsets = group.first..group.end();
-            offsets.map(move |at| PendingEntry { id: EntryId::new(partition, at), ..entry })
-        })
-    }
-
-    fn pending_entry(&self, partition: u32, group: &Group) -> PendingEntry<'_> {
-        let hold = self.entries.index.holds.get(group.hold);
-        let leased = group.tag.state() == State::Leased;
-        let member = if leased { self.members.in_slot(hold.slot) } else { None };
-        PendingEntry {
-            id: EntryId::new(partition, group.first),
-            standing: if leased {
-                Standing::Leased(hold.time)
-            } else {
-                Standing::Waiting(hold.time)
-            },
-            member: member.map(|member| &*member.name),
-            attempts: group.tag.attempts(),
-            lease: self.lease_number(hold),
-        }
     }
 
     /// The parked entries from `first` on, in order, with their attempts.

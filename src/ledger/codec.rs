@@ -25,6 +25,8 @@
 //! | 17 | reset | partition, next offset |
 //! | 18 | round | generation, what (u8: 1 everybody reads everything, 2 a rebalance ends), if it ends: how long it took, how many are revoked, each: partition, how many are given, each: partition and slot |
 //! | 19 | evicted from a partition that was revoked | partition, last |
+//! | 20 | claimed, whoever held it | run, lease number, slot |
+//! | 21 | acked by its id, whoever held it | run |
 //!
 //! Totals are the numbers of entries acked, discarded, lost, trimmed and redelivered, and of
 //! rebalances and the microseconds they took, since the group exists;
@@ -78,15 +80,13 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             });
             put_last(out, *last);
         }
-        Event::HandedOut { run, lease, slot, .. } => {
-            put_run(out, 3, *run);
-            put(out, *lease);
-            put(out, *slot);
-        }
+        Event::HandedOut { run, lease, slot, .. } => put_lease(out, 3, *run, *lease, *slot),
+        Event::Claimed { run, lease, slot, .. } => put_lease(out, 20, *run, *lease, *slot),
         Event::Extended { late: false, .. } | Event::Planned(_) => {}
         Event::Extended { run, .. } => put_run(out, 4, *run),
         Event::Settled { run, how: Settle::Acked } => put_run(out, 5, *run),
         Event::Settled { run, how: Settle::Discarded } => put_run(out, 6, *run),
+        Event::Settled { run, how: Settle::AckedById } => put_run(out, 21, *run),
         Event::Waits { run, why: Wait::Release, .. } => put_run(out, 9, *run),
         Event::Waits { run, why, delay, wall, .. } => {
             put_run(out, if *why == Wait::Time { 7 } else { 8 }, *run);
@@ -153,8 +153,9 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             slot: reader.small()?,
             deadline: NEVER,
             alive_until: NEVER,
+            at: now.at,
         },
-        4 => Event::Extended { run: read_run(reader)?, deadline: NEVER, late: true },
+        4 => Event::Extended { run: read_run(reader)?, deadline: NEVER, late: true, at: now.at },
         5 => Event::Settled { run: read_run(reader)?, how: Settle::Acked },
         6 => Event::Settled { run: read_run(reader)?, how: Settle::Discarded },
         7 => read_waits(reader, Wait::Time, now)?,
@@ -180,6 +181,15 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
         17 => Event::Reset { partition: reader.small()?, to: reader.number()? },
         18 => Event::Round(Box::new(read_round(reader)?)),
         19 => Event::Evicted { partition: reader.small()?, due: now.at, last: read_last(reader)? },
+        20 => Event::Claimed {
+            run: read_run(reader)?,
+            lease: reader.number()?,
+            slot: reader.small()?,
+            deadline: NEVER,
+            alive_until: NEVER,
+            at: now.at,
+        },
+        21 => Event::Settled { run: read_run(reader)?, how: Settle::AckedById },
         _ => return Err(Inconsistent("no such event")),
     })
 }
@@ -260,6 +270,12 @@ pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsisten
         rebalances: reader.number()?,
         rebalancing: reader.number()?,
     })
+}
+
+fn put_lease(out: &mut Vec<u8>, tag: u8, run: Run, lease: u64, slot: u16) {
+    put_run(out, tag, run);
+    put(out, lease);
+    put(out, slot);
 }
 
 fn put_run(out: &mut Vec<u8>, tag: u8, run: Run) {

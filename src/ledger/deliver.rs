@@ -20,6 +20,13 @@ pub(crate) enum Then {
     Nothing,
 }
 
+/// The number of a lease, when it ends, and until when it keeps its member alive.
+pub(super) struct Terms {
+    pub(super) number: u64,
+    pub(super) deadline: Moment,
+    pub(super) alive_until: Moment,
+}
+
 impl Ledger {
     /// Appends what may be handed out again now to the member in `slot`, by due time, then id: at
     /// most `max` entries.
@@ -76,6 +83,18 @@ impl Ledger {
         runs: &[Run],
         out: &mut Vec<Event>,
     ) -> Result<u64> {
+        let Terms { number, deadline, alive_until } = self.terms(now, member, lease)?;
+        for run in runs {
+            let (run, lease, slot) = (*run, number, member.slot);
+            let event = Event::HandedOut { run, lease, slot, deadline, alive_until, at: now };
+            debug_assert_eq!(self.check(&event), Ok(()), "{event:?}");
+            out.push(event);
+        }
+        Ok(number)
+    }
+
+    /// What the next leases of a member go by.
+    pub(super) fn terms(&self, now: Moment, member: MemberId, lease: Duration) -> Result<Terms> {
         self.members.get(member)?;
         let number = self.next_lease;
         if number - self.first_lease >= LEASES_MAX || number == u64::MAX {
@@ -87,14 +106,7 @@ impl Ledger {
             // A lease of its own length keeps its member alive until it ends.
             alive_until = alive_until.max(deadline);
         }
-        for run in runs {
-            let run = *run;
-            let event =
-                Event::HandedOut { run, lease: number, slot: member.slot, deadline, alive_until };
-            debug_assert_eq!(self.check(&event), Ok(()), "{event:?}");
-            out.push(event);
-        }
-        Ok(number)
+        Ok(Terms { number, deadline, alive_until })
     }
 
     /// Settles runs that a hand-out of the same call leases, in the mode in which reading is

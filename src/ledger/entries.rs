@@ -17,6 +17,7 @@ use std::ops::Range;
 use super::due::Due;
 use super::hold::{Hold, Holds, NONE};
 use super::times::NEVER;
+use super::touch::Touches;
 use super::window::{CHUNK, Chunk, Fences, Group, State, Tag, Window, chunk_of};
 use crate::clock::Moment;
 use crate::id::EntryId;
@@ -53,6 +54,7 @@ pub(super) struct Index {
     pub(super) waiting: u64,
     pub(super) suspects: u64,
     pub(super) leased_by: Vec<u64>,
+    pub(super) touches: Touches,
 }
 
 impl Entries {
@@ -65,6 +67,7 @@ impl Entries {
             waiting: 0,
             suspects: 0,
             leased_by: Vec::new(),
+            touches: Touches::default(),
         };
         let mut entries = Self { windows: Vec::new(), index };
         entries.grow(starts);
@@ -128,8 +131,12 @@ impl Entries {
         let window = &mut windows[partition as usize];
         let mut at = span.start;
         while at < span.end {
-            let from = chunk_of(at);
-            let Some((&number, chunk)) = window.chunks.range_mut(from..).next() else { break };
+            let mut number = chunk_of(at);
+            if !window.chunks.contains_key(&number) {
+                let Some((&next, _)) = window.chunks.range(number..).next() else { break };
+                number = next;
+            }
+            let Some(chunk) = window.chunks.get_mut(&number) else { break };
             at = at.max(number * CHUNK);
             let end = span.end.min(number * CHUNK + CHUNK);
             while at < end {
@@ -147,7 +154,7 @@ impl Entries {
             }
             if u64::from(chunk.settled) == CHUNK {
                 index.bounds.remove(&(chunk.earliest, partition, number));
-                window.chunks.remove(&number);
+                window.free(number);
             }
         }
         if span.contains(&window.floor) {
@@ -159,7 +166,7 @@ impl Entries {
     /// caller changes them.
     pub(super) fn advance(&mut self, partition: u32, end: u64) {
         let window = &mut self.windows[partition as usize];
-        window.cover(window.cursor..end);
+        window.cover(window.cursor..end, self.index.touches.latest());
         window.cursor = window.cursor.max(end);
     }
 
@@ -176,7 +183,8 @@ impl Entries {
     pub(super) fn revive(&mut self, id: EntryId, next: Next) {
         let (partition, span) = (id.partition(), id.offset()..id.offset() + 1);
         let window = &mut self.windows[partition as usize];
-        window.cover(span.clone());
+        window.cover(span.clone(), Moment::ZERO);
+        window.touched_long_ago(chunk_of(id.offset()));
         window.floor = window.floor.min(id.offset());
         self.change(partition, span, |_, _| Some(next));
     }
@@ -189,8 +197,11 @@ impl Entries {
         }
         self.change(partition, end..cursor, |_, held| held.map(|_| Next::SETTLED));
         let window = &mut self.windows[partition as usize];
-        for (number, chunk) in window.chunks.split_off(&end.div_ceil(CHUNK)) {
-            self.index.bounds.remove(&(chunk.earliest, partition, number));
+        let beyond = window.chunks.range(end.div_ceil(CHUNK)..);
+        let beyond: Vec<_> = beyond.map(|(number, chunk)| (*number, chunk.earliest)).collect();
+        for (number, earliest) in beyond {
+            self.index.bounds.remove(&(earliest, partition, number));
+            window.free(number);
         }
         window.cut(end);
     }
@@ -243,6 +254,9 @@ impl Index {
         if let Some(from) = held {
             if old.waits() {
                 self.due.remove(from.time, first, group.count);
+            }
+            if next.hold.is_none_or(|to| to.lease != from.lease) {
+                self.touches.forget(first, group.count);
             }
             self.discount(old, from.slot, group.count);
             self.holds.release(group.hold, group.count);

@@ -44,7 +44,7 @@ impl Run {
     }
 
     /// Takes in a run that continues this one.
-    fn absorb(&mut self, next: Self) -> bool {
+    pub(super) fn absorb(&mut self, next: Self) -> bool {
         let follows = self.partition == next.partition && self.end() == next.first;
         match self.count.checked_add(next.count) {
             Some(count) if follows => {
@@ -88,6 +88,8 @@ pub(crate) struct MemberId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settle {
     Acked,
+    /// By its id, whoever held it.
+    AckedById,
     Discarded,
 }
 
@@ -183,13 +185,15 @@ pub(crate) enum Event {
     /// A member went; its leases came back, due at once.
     Left { slot: u16, why: Gone, due: Moment, last: Last },
     /// A run was leased: one that was due again, or the next new one.
-    HandedOut { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment },
+    HandedOut { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment, at: Moment },
     /// A lease was prolonged. Stored only if it had ended already.
-    Extended { run: Run, deadline: Moment, late: bool },
+    Extended { run: Run, deadline: Moment, late: bool, at: Moment },
     /// Pending entries are done with.
     Settled { run: Run, how: Settle },
     /// Leased entries wait for their next turn, `delay` microseconds from the wall time `wall`.
     Waits { run: Run, why: Wait, due: Moment, delay: u64, wall: u64 },
+    /// Pending entries were leased to a member that asked for them, whoever held them.
+    Claimed { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment, at: Moment },
     /// Pending entries were set aside.
     Parked { run: Run },
     /// Parked entries are available again, as if never delivered.
@@ -233,9 +237,9 @@ impl Event {
                 Self::Waits { why: other, due: d, delay: l, wall: w, .. },
             ) => (why, due, delay, wall) == (other, d, l, w),
             (
-                Self::Extended { deadline, late, .. },
-                Self::Extended { deadline: other, late: l, .. },
-            ) => (deadline, late) == (other, l),
+                Self::Extended { deadline, late, at, .. },
+                Self::Extended { deadline: other, late: l, at: a, .. },
+            ) => (deadline, late, at) == (other, l, a),
             (Self::Redriven { due, .. }, Self::Redriven { due: other, .. }) => due == other,
             (Self::Parked { .. }, Self::Parked { .. })
             | (Self::Dropped { .. }, Self::Dropped { .. }) => true,
@@ -254,6 +258,7 @@ impl Event {
             | Self::Extended { run, .. }
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
+            | Self::Claimed { run, .. }
             | Self::Parked { run }
             | Self::Redriven { run, .. }
             | Self::Dropped { run } => Some(*run),
@@ -267,6 +272,7 @@ impl Event {
             | Self::Extended { run, .. }
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
+            | Self::Claimed { run, .. }
             | Self::Parked { run }
             | Self::Redriven { run, .. }
             | Self::Dropped { run } => Some(run),

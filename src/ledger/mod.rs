@@ -24,11 +24,12 @@
 //! | `window` | one partition's entries, dense, in chunks |
 //! | `hold` | what entries of one hand-out share |
 //! | `due` | what waits, by time |
+//! | `touch` | when entries were last handed out or extended |
 //! | `entries` | the windows with their indexes, kept in step |
 //! | `member` | who is in the group, and for how long |
 //! | `owner` | which member reads which partition |
-//! | `book` | the ledger itself, and what `info` asks of it |
-//! | `deliver`, `settle`, `expire`, `session`, `rebalance`, `position`, `park`, `reopen` | the commands |
+//! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
+//! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `park`, `reopen` | the commands |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
 //! | `wire`, `codec`, `snapshot` | the stored form |
 //! | `times` | arithmetic on moments |
@@ -36,6 +37,7 @@
 
 mod apply;
 mod book;
+mod claim;
 mod codec;
 mod deliver;
 mod due;
@@ -46,6 +48,7 @@ mod hold;
 mod member;
 mod owner;
 mod park;
+mod pending;
 mod policy;
 mod position;
 mod rebalance;
@@ -55,6 +58,7 @@ mod session;
 mod settle;
 mod snapshot;
 mod times;
+mod touch;
 #[cfg(test)]
 mod validate;
 mod window;
@@ -64,9 +68,10 @@ mod wire;
 mod tests;
 
 pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
+pub(crate) use claim::Claims;
 pub(crate) use codec::{decode, encode};
 pub(crate) use deliver::Then;
-pub(crate) use event::{Claim, Event, MemberId, Round, Run, Skip};
+pub(crate) use event::{Claim, Event, MemberId, Round, Run, Settle, Skip};
 pub(crate) use owner::NOBODY;
 pub(crate) use policy::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
 pub(crate) use rebalance::{Roster, Target};

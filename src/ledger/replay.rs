@@ -85,6 +85,10 @@ impl Ledger {
                 ensure(self.members.in_slot(*slot).is_some(), "nobody leaves")
             }
             Event::HandedOut { run, lease, slot, .. } => self.check_handed_out(*run, *lease, *slot),
+            Event::Claimed { run, lease, slot, .. } => {
+                self.check_lease(*run, *lease, *slot)?;
+                self.check_states(*run, State::is_pending, "what is not pending is claimed")
+            }
             Event::Extended { run, .. } => self.check_extended(*run),
             Event::Settled { run, .. } | Event::Parked { run } => {
                 self.check_states(*run, State::is_pending, "what is not pending is settled")
@@ -140,17 +144,21 @@ impl Ledger {
     }
 
     fn check_handed_out(&self, run: Run, lease: u64, slot: u16) -> Result<(), Inconsistent> {
-        ensure(self.members.in_slot(slot).is_some(), "a hand-out to nobody")?;
-        // The runs of one read share its number.
-        ensure(lease.saturating_add(1) >= self.next_lease, "lease numbers went back")?;
-        ensure(lease >= self.first_lease, "lease numbers went back")?;
-        ensure(lease - self.first_lease < LEASES_MAX && lease < u64::MAX, "no such lease number")?;
-        ensure(self.may_read(slot, run.partition), "a hand-out of another member's partition")?;
+        self.check_lease(run, lease, slot)?;
         let window = self.entries.window(run.partition);
         if window.is_some_and(|window| window.cursor == run.first) {
             return Ok(());
         }
         self.check_states(run, State::waits, "what is not available is handed out")
+    }
+
+    fn check_lease(&self, run: Run, lease: u64, slot: u16) -> Result<(), Inconsistent> {
+        ensure(self.members.in_slot(slot).is_some(), "a hand-out to nobody")?;
+        // The runs of one read share its number.
+        ensure(lease.saturating_add(1) >= self.next_lease, "lease numbers went back")?;
+        ensure(lease >= self.first_lease, "lease numbers went back")?;
+        ensure(lease - self.first_lease < LEASES_MAX && lease < u64::MAX, "no such lease number")?;
+        ensure(self.may_read(slot, run.partition), "a hand-out of another member's partition")
     }
 
     fn check_extended(&self, run: Run) -> Result<(), Inconsistent> {

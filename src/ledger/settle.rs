@@ -125,6 +125,7 @@ impl Ledger {
     /// again.
     pub(crate) fn extend(
         &self,
+        at: Moment,
         claims: &[Claim],
         deadline: Moment,
         out: &mut Vec<Event>,
@@ -132,7 +133,7 @@ impl Ledger {
     ) {
         let from = out.len();
         self.judge(claims, lost, |run, _, late| {
-            Event::Extended { run, deadline, late }.push(from, out);
+            Event::Extended { run, deadline, late, at }.push(from, out);
         });
     }
 

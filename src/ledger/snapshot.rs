@@ -187,6 +187,7 @@ impl Ledger {
         ensure(reader.byte()? == VERSION, "a snapshot of another version")?;
         let wall = reader.number()?;
         let mut ledger = Self::new(policy, &[]);
+        ledger.entries.index.touches.reopen(now.at);
         ledger.first_lease = reader.number()?;
         ledger.next_lease = reader.number()?;
         let leases = ledger.next_lease.checked_sub(ledger.first_lease);

@@ -1,6 +1,7 @@
 //! Tests of the ledger as a whole: its rules one by one, a naive model of them all, and its stored
 //! form. Here is what they share.
 
+mod claims;
 mod handover;
 mod hands;
 mod measure;
@@ -165,7 +166,7 @@ impl Desk {
 
     /// The pending entries of partition 0, as (offset, attempts, leased).
     fn pending(&self) -> Vec<(u64, u16, bool)> {
-        let entries = self.ledger.pending(0, 0);
+        let entries = self.ledger.all_pending(0);
         let leased = |standing| matches!(standing, super::Standing::Leased(_));
         entries.map(|e| (e.id.offset(), e.attempts, leased(e.standing))).collect()
     }
@@ -197,7 +198,7 @@ fn release(desk: &mut Desk, claims: &[Claim]) -> Vec<(EntryId, Lost)> {
 
 fn extend(desk: &mut Desk, claims: &[Claim], seconds: u64) -> Vec<(EntryId, Lost)> {
     let (mut lost, until) = (Vec::new(), later(desk.now.at, seconds * SECOND));
-    desk.run(|ledger, _, out| ledger.extend(claims, until, out, &mut lost));
+    desk.run(|ledger, now, out| ledger.extend(now.at, claims, until, out, &mut lost));
     lost
 }
 

@@ -7,7 +7,7 @@ use super::book::Ledger;
 use super::hold::NONE;
 use super::owner::Owner;
 use super::times::NEVER;
-use super::window::{CHUNK, State, Tag, Window, chunk_of};
+use super::window::{CHUNK, State, Tag, Window, chunk_of, span_of};
 use crate::id::EntryId;
 
 /// What a walk over all entries finds.
@@ -92,10 +92,17 @@ impl Ledger {
             in_hands += leased;
             assert_eq!((u64::from(chunk.leased), u64::from(chunk.settled)), (leased, settled));
             assert!(settled < CHUNK, "a chunk that is settled is freed");
+            assert!(
+                chunk.touched <= self.touched_in(partition, *number),
+                "touched before its bound"
+            );
+            assert!(window.spans[&span_of(*number)] <= chunk.touched, "a span's bound is its own");
             assert!(chunk.earliest <= first, "a bound after a deadline");
             let bound = (chunk.earliest, partition, *number);
             assert_eq!(self.entries.index.bounds.contains(&bound), chunk.earliest < NEVER);
         }
+        let spans: BTreeSet<u64> = window.chunks.keys().map(|number| span_of(*number)).collect();
+        assert!(spans.iter().eq(window.spans.keys()), "spans of chunks that are there");
         assert_eq!((window.pending, window.leased), (pending, in_hands));
     }
 
@@ -111,6 +118,11 @@ impl Ledger {
             assert_eq!(index.holds.refs(*hold), *refs, "entries of hold {hold}");
         }
         index.due.validate();
+        for id in index.touches.extended() {
+            let window = self.entries.window(id.partition()).expect("extended in a partition");
+            let group = window.groups(id.offset()..id.offset() + 1).next();
+            assert!(group.is_some_and(|g| g.tag.state().is_pending()), "{id} was extended");
+        }
         let mut due = BTreeSet::new();
         for (moment, id, count) in index.due.runs() {
             assert!(count > 0, "an empty run is due");

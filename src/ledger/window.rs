@@ -12,6 +12,7 @@
 //! 3. A chunk that is in the map is not wholly settled; its counts agree with its tags.
 //! 4. `pending` is the number of entries that are leased or wait, `leased` that of leased ones.
 //! 5. A parked entry counts as settled here: the floor passes it.
+//! 6. `spans` has the spans of the chunks that are there, each with a bound not above theirs.
 //!
 //! Chunks are small and in a tree by number rather than large and in a deque from floor to cursor:
 //! what one old entry keeps alive is its own chunk, at any distance, so a window needs no bound on
@@ -28,6 +29,9 @@ use crate::clock::Moment;
 /// Entries in a chunk.
 pub(super) const CHUNK: u64 = PLACES as u64;
 const PLACES: usize = 256;
+
+/// Chunks in a span: so many that who looks for what is idle skips with one look.
+const SPAN: u64 = 16;
 
 /// The most attempts a tag can count; further ones are not counted.
 pub(super) const ATTEMPTS_MAX: u16 = (1 << 13) - 1;
@@ -106,6 +110,8 @@ impl Group {
 pub(super) struct Chunk {
     /// No leased entry here ends before that. It may be too early; [`NEVER`] if none was leased.
     pub(super) earliest: Moment,
+    /// No pending entry here was last handed out or extended before that. It may be too early.
+    pub(super) touched: Moment,
     pub(super) leased: u16,
     pub(super) settled: u16,
     tags: [Tag; PLACES],
@@ -115,6 +121,16 @@ pub(super) struct Chunk {
 /// Which chunk an offset is in.
 pub(super) fn chunk_of(offset: u64) -> u64 {
     offset / CHUNK
+}
+
+/// Which span a chunk is in.
+pub(super) fn span_of(chunk: u64) -> u64 {
+    chunk / SPAN
+}
+
+/// The chunks of a span.
+pub(super) fn chunks_of(span: u64) -> Range<u64> {
+    span * SPAN..span * SPAN + SPAN
 }
 
 fn place(offset: u64) -> usize {
@@ -132,11 +148,11 @@ fn alike<T: Copy + Eq>(items: &[T], first: T) -> usize {
 
 impl Chunk {
     /// A chunk in which all below the cursor is settled and the rest fresh.
-    fn new(number: u64, cursor: u64) -> Self {
+    fn new(number: u64, cursor: u64, touched: Moment) -> Self {
         let settled = cursor.saturating_sub(number * CHUNK).min(CHUNK) as u16;
         let mut tags = [Tag::FRESH; PLACES];
         tags[..usize::from(settled)].fill(Tag::SETTLED);
-        Self { earliest: NEVER, leased: 0, settled, tags, holds: [NONE; PLACES] }
+        Self { earliest: NEVER, touched, leased: 0, settled, tags, holds: [NONE; PLACES] }
     }
 
     /// The group that starts at `at`, as far as `end`, both in this chunk.
@@ -199,6 +215,8 @@ pub(super) struct Window {
     pub(super) pending: u64,
     pub(super) leased: u64,
     pub(super) chunks: BTreeMap<u64, Box<Chunk>>,
+    /// The same bound as each chunk's `touched`, for those of a span.
+    pub(super) spans: BTreeMap<u64, Moment>,
     pub(super) fences: Fences,
 }
 
@@ -216,8 +234,8 @@ pub(super) struct Fences {
 
 impl Window {
     pub(super) fn starting_at(start: u64) -> Self {
-        let (chunks, fences) = (BTreeMap::new(), Fences::default());
-        Self { floor: start, cursor: start, pending: 0, leased: 0, chunks, fences }
+        let (chunks, spans, fences) = (BTreeMap::new(), BTreeMap::new(), Fences::default());
+        Self { floor: start, cursor: start, pending: 0, leased: 0, chunks, spans, fences }
     }
 
     /// The entries of `span`, in groups.
@@ -225,14 +243,44 @@ impl Window {
         Groups { window: self, at: span.start, end: span.end, chunk: None }
     }
 
-    /// Makes sure that each entry of `span` has a chunk.
-    pub(super) fn cover(&mut self, span: Range<u64>) {
+    /// Makes sure that each entry of `span` has a chunk. Nothing is handed out before `at` from now
+    /// on.
+    pub(super) fn cover(&mut self, span: Range<u64>, at: Moment) {
         if span.is_empty() {
             return;
         }
         for number in chunk_of(span.start)..=chunk_of(span.end - 1) {
-            let cursor = self.cursor;
-            self.chunks.entry(number).or_insert_with(|| Box::new(Chunk::new(number, cursor)));
+            let (cursor, spans) = (self.cursor, &mut self.spans);
+            self.chunks.entry(number).or_insert_with(|| {
+                spans.entry(span_of(number)).or_insert(at);
+                Box::new(Chunk::new(number, cursor, at))
+            });
+        }
+    }
+
+    /// The first chunk that is there from `number` on.
+    fn chunk_from(&self, number: u64) -> Option<(u64, &Chunk)> {
+        // Nearly always it is the one that is asked for, and a search for one is half as long.
+        if let Some(chunk) = self.chunks.get(&number) {
+            return Some((number, chunk));
+        }
+        self.chunks.range(number..).next().map(|(number, chunk)| (*number, &**chunk))
+    }
+
+    /// Takes a chunk out in which nothing is pending.
+    pub(super) fn free(&mut self, number: u64) {
+        self.chunks.remove(&number);
+        let span = span_of(number);
+        if self.chunks.range(chunks_of(span)).next().is_none() {
+            self.spans.remove(&span);
+        }
+    }
+
+    /// Says that a chunk has an entry of which it is not known when it was last handed out.
+    pub(super) fn touched_long_ago(&mut self, number: u64) {
+        if let Some(chunk) = self.chunks.get_mut(&number) {
+            chunk.touched = Moment::ZERO;
+            self.spans.insert(span_of(number), Moment::ZERO);
         }
     }
 
@@ -289,7 +337,7 @@ impl Groups<'_> {
         let end = self.end.min(window.cursor);
         let number = chunk_of(at);
         if self.chunk.is_none_or(|(held, _)| held < number) {
-            self.chunk = window.chunks.range(number..).next().map(|(n, chunk)| (*n, &**chunk));
+            self.chunk = window.chunk_from(number);
         }
         match self.chunk {
             Some((held, chunk)) if held == number => {

@@ -13,6 +13,7 @@ use super::world::Verdict;
 use crate::error::Result;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
+use crate::pending::PendingQuery;
 use crate::policy::Exhausted;
 
 /// What an entry is to a group.
@@ -91,7 +92,7 @@ pub(super) struct Sight {
 impl Sight {
     pub(super) fn of(group: &Group) -> Result<Self> {
         let info = group.info()?;
-        let pending = group.pending(usize::MAX)?;
+        let pending = group.pending_entries(&PendingQuery::new().max(u32::MAX))?;
         Ok(Self {
             next: info.partitions.iter().map(|partition| partition.next).collect(),
             pending: pending.iter().map(|entry| (entry.id, entry.attempts)).collect(),

@@ -10,6 +10,7 @@ use crate::consumer::Consumer;
 use crate::delivery::{Delivery, Settlement};
 use crate::error::{Error, Lost, Result};
 use crate::id::EntryId;
+use crate::pending::PendingQuery;
 
 /// So many deliveries are held at once.
 const HELD_MAX: usize = 12;
@@ -131,7 +132,7 @@ impl Life<'_> {
     /// generations only grow.
     pub(super) fn watch(&mut self) -> Verdict {
         for (name, group) in self.groups.clone() {
-            let pending = match group.pending(usize::MAX) {
+            let pending = match group.pending_entries(&PendingQuery::new().max(u32::MAX)) {
                 Ok(pending) => pending,
                 Err(error) => return self.world.forgive("pending", &error),
             };

@@ -4,7 +4,7 @@ use std::thread;
 
 use millstream::{
     AckMode, Backoff, Blocked, Consumer, Delivery, EntryId, Error, GroupOptions, Lost, ManualClock,
-    Start, Stream,
+    PendingQuery, Start, Stream,
 };
 
 use crate::crew::{copied, crew_on};
@@ -106,7 +106,7 @@ fn what_others_hold_is_not_settled() {
         assert!(idle(&scene.worker));
         let settled = u64::from(mode == AckMode::OnNextRead);
         assert_eq!(counts(&scene), (settled, 2 - settled));
-        let pending = scene.group.pending(9).unwrap();
+        let pending = scene.group.pending_entries(&PendingQuery::new()).unwrap();
         assert_eq!(pending[0].consumer.as_deref(), Some("other"));
     }
 }

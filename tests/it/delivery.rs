@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use millstream::{
-    Backoff, Blocked, Error, Exhausted, Group, Lost, ManualClock, Start, Stream, Token,
+    Backoff, Blocked, Error, Exhausted, Group, Lost, ManualClock, PendingQuery, Start, Stream,
+    Token,
 };
 
 use crate::scene::{
@@ -93,7 +94,7 @@ fn a_late_extend_gives_the_lease_back() {
     assert_eq!(group.info().unwrap().due, 1);
     delivery.extend(LEASE).unwrap();
     assert!(idle(&worker));
-    assert_eq!(group.pending(9).unwrap()[0].attempts, 1);
+    assert_eq!(group.pending_entries(&PendingQuery::new()).unwrap()[0].attempts, 1);
     clock.advance(LEASE + SECOND);
     assert_eq!(take(&worker).attempt(), 2);
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 
 use millstream::{
-    Delivery, Durability, Entries, EntryId, Error, Group, ManualClock, NewEntry, Start, Stream,
+    Delivery, Durability, Entries, EntryId, Error, Group, ManualClock, NewEntry, PendingQuery,
+    Start, Stream,
 };
 
 use crate::crew::copied;
@@ -161,7 +162,15 @@ mod groups {
         assert_eq!(group.parked(9).unwrap(), [of(1)]);
         let token = take(of(2)).detach();
         assert!(group.ack([token]).unwrap().is_complete());
-        assert_eq!(group.pending(99).unwrap().iter().filter(|p| p.id.partition() == 1).count(), 1);
+        assert_eq!(
+            group
+                .pending_entries(&PendingQuery::new())
+                .unwrap()
+                .iter()
+                .filter(|p| p.id.partition() == 1)
+                .count(),
+            1
+        );
         assert_eq!(group.skip(1, 3..4).unwrap(), 1);
         assert_eq!(group.floors().unwrap(), [0, 4]);
         assert!(matches!(group.skip(2, 0..1), Err(Error::NoSuchPartition { partitions: 2, .. })));

@@ -5,6 +5,7 @@
 mod ack_modes;
 mod assignment;
 mod child;
+mod claiming;
 mod clocks;
 mod crew;
 mod delivery;

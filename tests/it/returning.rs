@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use millstream::{Consumer, Delivery, Error, Group, ManualClock, Start, Stream};
+use millstream::{Consumer, Delivery, Error, Group, ManualClock, PendingQuery, Start, Stream};
 
 use crate::scene::{SECOND, Scene, id, idle, scene, seen, take, take_all};
 
@@ -92,7 +92,15 @@ fn info_shows_at_once_what_was_dropped() {
     let info = group.info().unwrap();
     assert_eq!((info.leased, info.delayed), (1, 1));
     drop(second);
-    assert_eq!(group.pending(9).unwrap().iter().filter(|one| one.consumer.is_some()).count(), 0);
+    assert_eq!(
+        group
+            .pending_entries(&PendingQuery::new())
+            .unwrap()
+            .iter()
+            .filter(|one| one.consumer.is_some())
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -104,7 +112,7 @@ fn what_was_dropped_is_dealt_with_before_a_verb() {
     // The drop counted; a release that comes after it cannot take that back.
     assert!(group.release([token]).unwrap().is_complete());
     assert_eq!(group.info().unwrap().delayed, 1);
-    assert_eq!(group.pending(9).unwrap()[0].attempts, 1);
+    assert_eq!(group.pending_entries(&PendingQuery::new()).unwrap()[0].attempts, 1);
 }
 
 #[test]

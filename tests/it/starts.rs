@@ -1,6 +1,6 @@
 //! Making, opening and deleting: where groups and readers begin (D12), and what is kept.
 
-use millstream::{EntryId, Error, GroupOptions, Start, Stream};
+use millstream::{EntryId, Error, GroupOptions, PendingQuery, Start, Stream};
 
 use crate::scene::{HOUR, SECOND, Scene, fill, id, idle, scene, seen, take, take_all};
 
@@ -213,7 +213,15 @@ fn floors_move_past_everything_that_is_settled_or_set_aside() {
     held.remove(0).reject().unwrap();
     assert_eq!(group.floors().unwrap(), [2]);
     held.remove(1).ack().unwrap();
-    assert_eq!(group.pending(9).unwrap().iter().map(|p| p.id).collect::<Vec<_>>(), [id(2)]);
+    assert_eq!(
+        group
+            .pending_entries(&PendingQuery::new())
+            .unwrap()
+            .iter()
+            .map(|p| p.id)
+            .collect::<Vec<_>>(),
+        [id(2)]
+    );
     held.remove(0).nack().unwrap();
     assert_eq!(group.floors().unwrap(), [2]);
     clock.advance(SECOND);

@@ -197,7 +197,7 @@ impl Group {
     fn holders(&self) -> BTreeMap<u32, BTreeSet<u64>> {
         let ledger = &self.pair.desk.ledger;
         let of = |partition| {
-            let leased = ledger.pending(partition, 0);
+            let leased = ledger.all_pending(partition);
             let leased = leased.filter(|entry| matches!(entry.standing, Standing::Leased(_)));
             let join = |name: Option<&str>| ledger.member(name.unwrap()).unwrap().join;
             (partition, leased.map(|entry| join(entry.member)).collect())

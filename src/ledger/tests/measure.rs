@@ -64,7 +64,7 @@ fn memory(ledger: &Ledger) -> usize {
     let chunks: usize = ledger.entries.windows.iter().map(|window| window.chunks.len()).sum();
     let holds: &Holds = &ledger.entries.index.holds;
     assert_eq!(chunks as u64, ENTRIES.div_ceil(CHUNK));
-    chunks * (size_of::<Chunk>() + 2 * 3 * 8) + holds.bytes()
+    chunks * (size_of::<Chunk>() + 2 * 3 * 8) + holds.bytes() + ledger.entries.index.touches.bytes()
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is the machine")]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{OnTrimmed, Then};
 use super::hands::{Hands, Place};
 use super::*;
+use crate::blocked::Unclaimed;
 
 pub(super) const MAX_DELIVERIES: u16 = 3;
 pub(super) const BACKOFF: u64 = 10 * SECOND;
@@ -41,6 +42,9 @@ pub(super) enum What {
 pub(super) struct Entry {
     pub(super) what: What,
     pub(super) attempts: u16,
+    /// When it was last handed out, and when that or extended.
+    pub(super) handed: u64,
+    pub(super) touched: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -184,7 +188,7 @@ impl Model {
         due.sort_unstable();
         let mut out = Vec::new();
         for (_, id) in due.into_iter().take(max) {
-            let Entry { what, attempts } = self.entries[&id];
+            let Entry { what, attempts, .. } = self.entries[&id];
             let suspect = matches!(what, What::Waiting { suspect: true, .. });
             if suspect && attempts + 1 == MAX_DELIVERIES {
                 if out.is_empty() {
@@ -197,14 +201,69 @@ impl Model {
         (out, Then::New)
     }
 
-    pub(super) fn hand_out(&mut self, ids: &[EntryId], lease: u64, join: u64, deadline: u64) {
+    pub(super) fn hand_out(
+        &mut self,
+        ids: &[EntryId],
+        lease: u64,
+        join: u64,
+        (now, deadline): (u64, u64),
+    ) {
         for id in ids {
             let attempts = self.entries.get(id).map_or(0, |entry| entry.attempts);
             let what = What::Leased { lease, join, deadline };
-            self.entries.insert(*id, Entry { what, attempts: attempts + 1 });
+            self.entries
+                .insert(*id, Entry { what, attempts: attempts + 1, handed: now, touched: now });
             let cursor = &mut self.cursors[id.partition() as usize];
             *cursor = (*cursor).max(id.offset() + 1);
         }
+    }
+
+    /// What a member gets of `ids`, in order: at most `max`, within its rooms (all and own); what
+    /// is spent; and what is refused, with why.
+    pub(super) fn claim(
+        &self,
+        ids: &BTreeSet<EntryId>,
+        join: u64,
+        since: Option<u64>,
+        max: usize,
+        (mut room, mut own): (usize, usize),
+    ) -> (Vec<EntryId>, Vec<EntryId>, Judged<Unclaimed>) {
+        let (mut taken, mut spent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut alone = false;
+        for id in ids {
+            let pending =
+                |entry: &&Entry| matches!(entry.what, What::Leased { .. } | What::Waiting { .. });
+            let Some(entry) = self.entries.get(id).filter(pending) else {
+                refused.push((*id, Unclaimed::NotPending));
+                continue;
+            };
+            let (leased, mine, suspect) = match entry.what {
+                What::Leased { join: by, .. } => (true, by == join, false),
+                What::Waiting { suspect, .. } => (false, false, suspect),
+                _ => (false, false, false),
+            };
+            let guilty = suspect && entry.attempts + 1 == MAX_DELIVERIES;
+            let why = if since.is_none_or(|since| entry.touched > since) {
+                Unclaimed::NotIdle
+            } else if taken.len() + spent.len() == max {
+                Unclaimed::Later
+            } else if entry.attempts >= MAX_DELIVERIES {
+                spent.push(*id);
+                continue;
+            } else if alone || (guilty && !taken.is_empty()) {
+                Unclaimed::Later
+            } else if (!leased && room == 0) || (!mine && own == 0) {
+                Unclaimed::InFlight
+            } else {
+                room -= usize::from(!leased);
+                own -= usize::from(!mine);
+                alone = guilty;
+                taken.push(*id);
+                continue;
+            };
+            refused.push((*id, why));
+        }
+        (taken, spent, refused)
     }
 
     pub(super) fn reopen(&mut self, old: u64, now: u64, unclean: bool) {
@@ -220,7 +279,9 @@ impl Model {
         }
         let ids: Vec<EntryId> = self.entries.keys().copied().collect();
         for id in ids {
-            let Entry { what, attempts } = self.entries[&id];
+            let entry = self.entries.get_mut(&id).unwrap();
+            (entry.handed, entry.touched) = (now, now);
+            let Entry { what, attempts, .. } = *entry;
             let (lease, join, due, suspect) = match what {
                 What::Leased { .. } if attempts >= MAX_DELIVERIES => {
                     self.exhaust(id);
@@ -235,7 +296,7 @@ impl Model {
             let redriven = matches!(what, What::Waiting { void: Some(Lost::Settled), .. });
             let void = Some(if redriven { Lost::Settled } else { Lost::Reset });
             let what = What::Waiting { lease, join, due, void, suspect, fenced: false };
-            self.entries.insert(id, Entry { what, attempts });
+            self.entries.insert(id, Entry { what, attempts, handed: now, touched: now });
         }
         self.people.clear();
     }
@@ -256,7 +317,10 @@ impl Model {
             let due = 0;
             let (void, suspect, fenced) = (None, false, false);
             let what = What::Waiting { lease: 0, join: 0, due, void, suspect, fenced };
-            self.entries.insert(EntryId::new(number, offset), Entry { what, attempts: 0 });
+            self.entries.insert(
+                EntryId::new(number, offset),
+                Entry { what, attempts: 0, handed: 0, touched: 0 },
+            );
         }
         self.cursors[partition] = self.cursors[partition].max(end);
         let until = EntryId::new(number, 0)..EntryId::new(number, end);

@@ -20,6 +20,18 @@ pub(super) enum Op {
     Reject(Vec<usize>),
     Release(Vec<usize>),
     Extend(Vec<usize>, u64),
+    Claim {
+        who: usize,
+        picks: Vec<usize>,
+        idle: u64,
+    },
+    Sweep {
+        who: usize,
+        from: usize,
+        max: u32,
+        idle: u64,
+    },
+    AckIds(Vec<usize>),
     Touch(usize),
     Block(usize, bool),
     Advance(u64),
@@ -64,6 +76,7 @@ pub(super) enum Strategist {
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let picks = || prop::collection::vec(0..80_usize, 1..12);
+    let idle = || prop_oneof![1 => Just(0), 2 => 0..60 * SECOND];
     let lease = prop_oneof![3 => Just(30 * SECOND), 1 => 1..100 * SECOND];
     prop_oneof![
         3 => (0..6_u32, 1..40_u64).prop_map(|(p, n)| Op::Append(p, n)),
@@ -77,6 +90,10 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => picks().prop_map(Op::Reject),
         2 => picks().prop_map(Op::Release),
         2 => (picks(), 1..90 * SECOND).prop_map(|(c, until)| Op::Extend(c, until)),
+        2 => (0..4_usize, picks(), idle()).prop_map(|(who, picks, idle)| Op::Claim { who, picks, idle }),
+        2 => (0..4_usize, 0..80_usize, 1..30_u32, idle())
+            .prop_map(|(who, from, max, idle)| Op::Sweep { who, from, max, idle }),
+        1 => picks().prop_map(Op::AckIds),
         1 => (0..4_usize).prop_map(Op::Touch),
         1 => (0..4_usize, any::<bool>()).prop_map(|(who, on)| Op::Block(who, on)),
         5 => (0..40 * SECOND).prop_map(Op::Advance),

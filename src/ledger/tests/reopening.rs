@@ -117,7 +117,7 @@ fn what_the_log_lost_is_forgotten() {
     desk.lease(b, &[Run::new(0, 100, 500)], LEASE).unwrap();
     assert_eq!(desk.pending().len(), 500);
     let again = desk.restored(desk.now, &[600, 0]);
-    assert_eq!(again.pending(0, 0).count(), 500);
+    assert_eq!(again.all_pending(0).count(), 500);
 }
 
 #[test]

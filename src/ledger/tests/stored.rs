@@ -25,9 +25,11 @@ fn all() -> Vec<Event> {
     vec![
         Event::Joined { slot: 300, join: 9, alive_until: never, name: "worker-é".into() },
         Event::Left { slot: 300, why: Gone::Expired, due, last },
-        Event::HandedOut { run, lease: 1 << 37, slot: 2, deadline: never, alive_until: never },
-        Event::Extended { run, deadline: never, late: true },
+        handed_out(run, 1 << 37, 2),
+        claimed(run, 1 << 37, 2),
+        Event::Extended { run, deadline: never, late: true, at: due },
         Event::Settled { run, how: Settle::Acked },
+        Event::Settled { run, how: Settle::AckedById },
         Event::Settled { run, how: Settle::Discarded },
         waits(Wait::Time, 30 * SECOND),
         waits(Wait::Nack, 0),
@@ -63,6 +65,16 @@ fn all() -> Vec<Event> {
     ]
 }
 
+fn handed_out(run: Run, lease: u64, slot: u16) -> Event {
+    let (never, at) = (super::super::times::NEVER, now().at);
+    Event::HandedOut { run, lease, slot, deadline: never, alive_until: never, at }
+}
+
+fn claimed(run: Run, lease: u64, slot: u16) -> Event {
+    let (never, at) = (super::super::times::NEVER, now().at);
+    Event::Claimed { run, lease, slot, deadline: never, alive_until: never, at }
+}
+
 fn round(open: bool, revoked: &[u32], given: &[(u32, u16)], took: Option<u64>) -> Event {
     let (revoked, given, until) = (revoked.into(), given.into(), super::super::times::NEVER);
     Event::Round(Box::new(Round { generation: 300, open, revoked, given, took, until }))
@@ -88,10 +100,13 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let run = Run::new(1, 300, 100);
     let first: BTreeMap<u8, &str> =
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
-    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=19).collect::<Vec<u8>>());
+    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=21).collect::<Vec<u8>>());
     let never = super::super::times::NEVER;
-    let out = Event::HandedOut { run, lease: 200, slot: 5, deadline: never, alive_until: never };
-    assert_eq!(encoded(&[out]), [3, 1, 0xac, 0x02, 100, 0xc8, 0x01, 5]);
+    let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5];
+    assert_eq!(encoded(&[handed_out(run, 200, 5)]), [&[3][..], &fields].concat());
+    assert_eq!(encoded(&[claimed(run, 200, 5)]), [&[20][..], &fields].concat());
+    let by_id = Event::Settled { run, how: Settle::AckedById };
+    assert_eq!(encoded(&[by_id]), [21, 1, 0xac, 0x02, 100]);
     let settled = Event::Settled { run, how: Settle::Acked };
     assert_eq!(encoded(&[settled]), [5, 1, 0xac, 0x02, 100]);
     let waits = Event::Waits { run, why: Wait::Nack, due: never, delay: 3, wall: 128 };
@@ -101,7 +116,8 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
 #[test]
 fn extending_a_lease_that_runs_is_not_stored() {
     let mut bytes = Vec::new();
-    let event = Event::Extended { run: Run::new(0, 0, 1), deadline: Moment(1), late: false };
+    let event =
+        Event::Extended { run: Run::new(0, 0, 1), deadline: Moment(1), late: false, at: Moment(0) };
     assert!(!encode(&[event], &mut bytes));
     assert_eq!(bytes, []);
 }
@@ -134,11 +150,15 @@ fn busy() -> Desk {
     desk.run(|l, now, out| l.nack(now, &rejected, Again::Never, out, &mut lost));
     desk.snapshot();
     desk.run(|l, now, out| l.release(now.at, &[one(&claim, 262)], out, &mut lost));
-    desk.run(|l, _, out| l.extend(&nacked[..1], Moment(90 * SECOND), out, &mut lost));
+    desk.run(|l, now, out| l.extend(now.at, &nacked[..1], Moment(90 * SECOND), out, &mut lost));
     desk.read(b, 3);
     desk.run(|l, now, out| l.redrive_all(now.at, 9, out));
     desk.run(|l, _, out| l.skip(1, 0, 1_000, out)).unwrap();
     desk.run(|l, now, out| l.leave(now.at, b, out)).unwrap();
+    let ids: Vec<EntryId> = [265, 266].map(|offset| EntryId::new(0, offset)).into();
+    let claims = desk.ledger.claimable(desk.now.at, a, Duration::ZERO, ids).unwrap();
+    desk.run(|l, now, out| l.claim(now.at, a, &claims.runs, out)).unwrap();
+    assert_eq!(desk.run(|l, _, out| l.ack_ids(vec![EntryId::new(0, 267)], out)), 1);
     desk.advance(31);
     desk.expire();
     assert!(lost.is_empty());
@@ -223,7 +243,7 @@ fn claims_of_a_snapshot_cost_no_memory() {
     bytes.push(0);
     let ledger = Ledger::decode_snapshot(&bytes, policy(), now(), &[10]).unwrap();
     ledger.validate();
-    assert_eq!((ledger.cursor(0), ledger.pending(0, 0).count()), (Some(10), 10));
+    assert_eq!((ledger.cursor(0), ledger.all_pending(0).count()), (Some(10), 10));
     assert!(ledger.cut);
 }
 
@@ -235,9 +255,8 @@ fn hostile_hand_out_is_cut_to_the_log() {
     ledger.replay(joined, &[5]).unwrap();
     ledger.replay(round(true, &[], &[], None), &[5]).unwrap();
     let run = Run::new(0, 0, u32::MAX);
-    let out = Event::HandedOut { run, lease: 1, slot: 0, deadline: never, alive_until: never };
-    ledger.replay(out, &[5]).unwrap();
-    assert_eq!(ledger.pending(0, 0).count(), 5);
+    ledger.replay(handed_out(run, 1, 0), &[5]).unwrap();
+    assert_eq!(ledger.all_pending(0).count(), 5);
     ledger.replay(round(false, &[], &[(0, 0)], None), &[5]).unwrap_err();
     let skipped = Event::Skipped { partition: 0, first: 0, end: u64::MAX, why: Skip::Asked };
     ledger.replay(skipped, &[5]).unwrap();
@@ -252,13 +271,6 @@ fn impossible_events_are_refused_and_change_nothing() {
     let before = Desk::bytes(&desk.ledger, desk.now);
     let mut ledger = desk.ledger;
     let ends = [1 << 40; 3];
-    let hand_out = |run, lease, slot| Event::HandedOut {
-        run,
-        lease,
-        slot,
-        deadline: never,
-        alive_until: never,
-    };
     let joined = |slot, join, name: &str| Event::Joined {
         slot,
         join,
@@ -280,15 +292,21 @@ fn impossible_events_are_refused_and_change_nothing() {
         joined(1, 99, ""),
         joined(1, u64::MAX, "c"),
         Event::Left { slot: 1, why: Gone::Left, due, last },
-        hand_out(Run::new(0, 291, 5), 3, 0),
-        hand_out(settled, 3, 0),
-        hand_out(Run::new(0, 290, 5), 1, 0),
-        hand_out(Run::new(0, 290, 5), 3, 7),
-        hand_out(Run::new(0, 290, 5), u64::MAX, 0),
-        hand_out(Run::new(9, 0, 5), 3, 0),
-        Event::Extended { run: settled, deadline: never, late: true },
+        handed_out(Run::new(0, 291, 5), 3, 0),
+        handed_out(settled, 3, 0),
+        handed_out(Run::new(0, 290, 5), 1, 0),
+        handed_out(Run::new(0, 290, 5), 3, 7),
+        handed_out(Run::new(0, 290, 5), u64::MAX, 0),
+        handed_out(Run::new(9, 0, 5), 3, 0),
+        claimed(settled, 3, 0),
+        claimed(Run::new(0, 289, 2), 3, 0),
+        claimed(Run::new(0, 256, 2), 1, 0),
+        claimed(Run::new(0, 256, 2), 3, 7),
+        claimed(Run::new(9, 0, 1), 3, 0),
+        Event::Extended { run: settled, deadline: never, late: true, at: due },
         Event::Settled { run: settled, how: Settle::Acked },
         Event::Settled { run: Run::new(0, 289, 2), how: Settle::Acked },
+        Event::Settled { run: Run::new(0, 289, 2), how: Settle::AckedById },
         Event::Waits { run: Run::new(0, 262, 1), why: Wait::Release, due, delay: 0, wall: 0 },
         Event::Parked { run: settled },
         Event::Redriven { run: settled, due },
@@ -322,8 +340,6 @@ fn impossible_hand_overs_are_refused_and_change_nothing() {
         Event::Round(Box::new(Round { generation, open, revoked, given, took, until }))
     };
     let next = |revoked: &[u32], given: &[(u32, u16)]| at(now + 1, false, revoked, given);
-    let hand_out =
-        |run, slot| Event::HandedOut { run, lease: 9, slot, deadline: never, alive_until: never };
     let reopened = |generation| {
         let (ends, totals) = ([300].into(), Totals::default());
         let (unclean, next_lease) = (false, 99);
@@ -351,10 +367,11 @@ fn impossible_hand_overs_are_refused_and_change_nothing() {
         Event::Evicted { partition: 0, due, last },
         Event::Evicted { partition: 5, due, last },
         Event::Evicted { partition: u32::MAX, due, last },
-        hand_out(Run::new(0, 270, 1), 1),
-        hand_out(Run::new(2, 20, 1), 0),
-        hand_out(Run::new(5, 0, 1), 0),
-        Event::Extended { run: Run::new(3, 7, 1), deadline: never, late: true },
+        handed_out(Run::new(0, 270, 1), 9, 1),
+        handed_out(Run::new(2, 20, 1), 9, 0),
+        handed_out(Run::new(5, 0, 1), 9, 0),
+        claimed(Run::new(2, 20, 1), 9, 0),
+        Event::Extended { run: Run::new(3, 7, 1), deadline: never, late: true, at: due },
         Event::SettledThrough { partition: 6, end: 1, slot: 0 },
         Event::Reset { partition: 6, to: 1 },
         reopened(now),
@@ -385,7 +402,8 @@ fn a_lease_in_what_is_nobodys_is_not_brought_back() {
     nack(&mut desk, &[claim], Again::Backoff);
     // No ledger takes what is open from everybody without saying so.
     desk.ledger.replay(round(false, &[], &[], None), &[300]).unwrap();
-    let extended = Event::Extended { run: claim.run, deadline: Moment(0), late: true };
+    let extended =
+        Event::Extended { run: claim.run, deadline: Moment(0), late: true, at: Moment(0) };
     desk.ledger.replay(extended, &[300]).unwrap_err();
     desk.ledger.validate();
 }

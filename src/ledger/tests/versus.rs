@@ -25,7 +25,7 @@ pub(super) struct Pair {
     pub(super) desk: Desk,
     pub(super) model: Model,
     /// Everything ever handed out, by read.
-    issued: Vec<Vec<(EntryId, u64)>>,
+    pub(super) issued: Vec<Vec<(EntryId, u64)>>,
     /// Whether partitions have owners; else everybody reads everything all the time.
     owned: bool,
     /// Who is asked for a target.
@@ -131,6 +131,18 @@ impl Pair {
             Op::Reject(picks) => self.reject(&self.picked(picks)),
             Op::Release(picks) => self.release(&self.picked(picks)),
             Op::Extend(picks, until) => self.extend(&self.picked(picks), now + until),
+            Op::Claim { who, picks, idle } => {
+                let ids = self.picked(picks).into_iter().map(|(id, _)| id).collect();
+                self.claim(*who, ids, *idle);
+            }
+            Op::Sweep { who, from, max, idle } => {
+                let from = self.picked(&[*from]).first().map_or(EntryId::new(0, 0), |(id, _)| *id);
+                self.sweep(*who, from, *max, *idle);
+            }
+            Op::AckIds(picks) => {
+                let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
+                self.ack_ids(&ids);
+            }
             Op::Touch(who) => {
                 if let Some(member) = self.member(*who) {
                     self.desk.ledger.touch_untimed(member);
@@ -222,7 +234,7 @@ impl Pair {
             person.alive_until = person.alive_until.max(now + lease);
         }
         assert!(self.issued.iter().flatten().all(|(_, lease)| *lease < number), "never used twice");
-        self.model.hand_out(&ids, number, member.join, now + lease);
+        self.model.hand_out(&ids, number, member.join, (now, now + lease));
         self.issued.push(ids.into_iter().map(|id| (id, number)).collect());
     }
 
@@ -287,8 +299,10 @@ impl Pair {
     }
 
     fn extend(&mut self, ids: &[(EntryId, u64)], until: u64) {
+        let now = self.now();
         let (claims, mut lost) = (Self::claims(ids), Vec::new());
-        self.desk.run(|ledger, _, out| ledger.extend(&claims, Moment(until), out, &mut lost));
+        self.desk
+            .run(|ledger, now, out| ledger.extend(now.at, &claims, Moment(until), out, &mut lost));
         let (good, expected) = self.model.judge_all(ids);
         self.compare_lost(ids, lost, expected);
         for (id, _) in good {
@@ -298,6 +312,7 @@ impl Pair {
                 panic!("judged good")
             };
             entry.what = What::Leased { lease, join, deadline: until };
+            entry.touched = now;
             let person = self.model.people.values_mut().find(|person| person.join == join).unwrap();
             person.alive_until = person.alive_until.max(until);
         }
@@ -323,7 +338,7 @@ impl Pair {
         let end = (first + count).min(self.model.ends[p]);
         self.desk.run(|ledger, _, out| ledger.skip(partition, first, end, out)).unwrap();
         for offset in first..end {
-            let settled = Entry { what: What::Settled, attempts: 0 };
+            let settled = Entry { what: What::Settled, attempts: 0, handed: 0, touched: 0 };
             self.model.entries.insert(EntryId::new(partition, offset), settled);
         }
         self.model.cursors[p] = self.model.cursors[p].max(end);
@@ -389,7 +404,7 @@ impl Pair {
             if let Some(entry) = self.model.entries.get_mut(id)
                 && let What::Parked { lease } = entry.what
             {
-                *entry = Entry { what: what(lease), attempts: 0 };
+                *entry = Entry { what: what(lease), attempts: 0, touched: entry.handed, ..*entry };
             }
         }
     }
@@ -423,7 +438,9 @@ impl Pair {
             let p = partition as usize;
             assert_eq!(ledger.cursor(partition), Some(model.cursors[p]));
             assert_eq!(ledger.floor(partition), Some(model.floor(partition)));
-            let pending = ledger.pending(partition, 0).map(|entry| {
+            let mut touched = Vec::new();
+            let pending = ledger.all_pending(partition).map(|entry| {
+                touched.push((entry.id, entry.touched.0));
                 let (leased, time) = match entry.standing {
                     Standing::Leased(deadline) => (true, deadline.0),
                     Standing::Waiting(due) => (false, due.0),
@@ -441,12 +458,15 @@ impl Pair {
                 _ => None,
             });
             assert_eq!(pending.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            for (id, touched) in touched {
+                assert_eq!(touched, model.entries[&id].touched, "{id} was touched");
+            }
         }
         let parked = model.entries.iter().filter(|(_, e)| matches!(e.what, What::Parked { .. }));
         let parked: Vec<_> = parked.map(|(id, entry)| (*id, entry.attempts)).collect();
         assert_eq!(ledger.parked(EntryId::new(0, 0)).collect::<Vec<_>>(), parked);
         for (partition, end) in (0..).zip(&model.ends) {
-            let (open, p) = (ledger.pending(partition, 0).count(), partition as usize);
+            let (open, p) = (ledger.all_pending(partition).count(), partition as usize);
             let unread = end - model.cursors[p].max(model.log_starts[p]);
             let lag = ledger.lag(partition, model.log_starts[p], *end);
             assert_eq!(lag, open as u64 + unread);
@@ -456,6 +476,7 @@ impl Pair {
         let mut members: Vec<_> = ledger.members().map(|m| (m.name, m.id.join)).collect();
         members.sort_unstable();
         assert_eq!(members, names);
+        self.compare_held();
         self.compare_next_moment();
     }
 

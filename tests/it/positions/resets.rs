@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use millstream::{EntryId, Error, Lost, ManualClock, NewEntry, Start, Stream};
+use millstream::{EntryId, Error, Lost, ManualClock, NewEntry, PendingQuery, Start, Stream};
 
 use crate::crew::{copied, crew, crew_on, drain};
 use crate::scene::{HOUR, SECOND, Scene, fill, id, scene, scene_with, seen, take, take_all};
@@ -78,7 +78,7 @@ fn what_was_pending_is_forgotten_and_tokens_are_void() {
         group.reset(to.clone()).unwrap();
         let info = group.info().unwrap();
         assert_eq!((info.leased, info.delayed, info.due), (0, 0, 0), "{to:?}");
-        assert_eq!(group.pending(9).unwrap(), []);
+        assert_eq!(group.pending_entries(&PendingQuery::new()).unwrap(), []);
         assert_eq!(group.ack([token]).unwrap().refused, [(id(1), Lost::Reset)]);
         let refused = kept.nack().unwrap_err();
         assert!(matches!(refused, Error::LeaseLost { why: Lost::Reset, .. }), "{refused}");
