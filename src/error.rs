@@ -182,6 +182,16 @@ pub enum Error {
         /// The bound.
         max: u64,
     },
+    /// Retention is to keep what groups still need *and* stay within a bound, and groups are too far
+    /// behind for both. Nothing was appended. Append again once they have settled more:
+    /// `PartitionInfo::held_by` names who has to.
+    #[error("the stream is full: {what} are at the bound of {bound}, and groups still need them")]
+    StreamFull {
+        /// What is bounded, such as "the bytes of a partition".
+        what: &'static str,
+        /// The bound.
+        bound: Box<str>,
+    },
     /// The group was deleted.
     #[error("the group was deleted")]
     GroupDeleted,
@@ -348,6 +358,11 @@ impl Error {
     /// Whether the disk has no room. The call can be made again once there is some.
     pub fn is_disk_full(&self) -> bool {
         matches!(self.root(), Self::DiskFull { .. })
+    }
+
+    /// Whether the stream keeps what groups still need, and takes no more until they settle it.
+    pub fn is_stream_full(&self) -> bool {
+        matches!(self.root(), Self::StreamFull { .. })
     }
 
     /// Whether stored bytes are wrong.

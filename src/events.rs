@@ -35,6 +35,7 @@ use crate::clock::{Moment, Time};
 use crate::error::Gone;
 use crate::id::EntryId;
 use crate::limits::EVENTS_MAX;
+use crate::loss::Loss;
 use crate::waiters::{Waiters, Woken};
 
 /// Something that happened in a group.
@@ -135,8 +136,8 @@ pub enum Event {
         first: u64,
         /// One past the last.
         end: u64,
-        /// How many of these the group had not settled.
-        entries: u64,
+        /// What the group had not settled of these.
+        lost: Loss,
     },
     /// Somebody settled entries by their ids, whoever held them: `Group::ack_entries`.
     AckedById {

@@ -80,6 +80,8 @@ impl Group {
     /// [`Error::StartBeyondEnd`], [`Error::NoSuchPartition`], and those of [`ack`](Self::ack).
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
     pub fn reset(&self, start: Start) -> Result<()> {
+        self.seat.desk.check()?;
+        let _steady = self.seat.handle.mill.steady();
         let starts = self.seat.desk.ground.resolve(&start)?;
         let ids = (0..).zip(starts).map(|(partition, offset)| EntryId::new(partition, offset));
         self.seat.desk.reset(&ids.collect::<Vec<_>>())
@@ -91,6 +93,8 @@ impl Group {
     /// Those of [`reset`](Self::reset).
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
     pub fn reset_partition(&self, partition: u32, start: Start) -> Result<()> {
+        self.seat.desk.check()?;
+        let _steady = self.seat.handle.mill.steady();
         let ground = &self.seat.desk.ground;
         ground.log(partition)?;
         let offset = ground.resolve(&start)?[partition as usize];

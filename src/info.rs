@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::id::EntryId;
+use crate::loss::Loss;
+use crate::retention::Retention;
 
 /// What is in a stream.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +17,10 @@ pub struct StreamInfo {
     pub partitions: Vec<PartitionInfo>,
     /// The names of the groups.
     pub groups: Vec<String>,
+    /// How long entries are kept.
+    pub retention: Retention,
+    /// How many bytes the segment files of all partitions take.
+    pub bytes: u64,
 }
 
 impl StreamInfo {
@@ -38,6 +44,58 @@ pub struct PartitionInfo {
     pub segments: usize,
     /// How many bytes their frames take.
     pub bytes: u64,
+    /// How many bytes the files take, which is what retention goes by.
+    pub file_bytes: u64,
+    /// Under [`Retention::settled`]: who keeps the oldest segment from going. `None` if nobody does, or
+    /// there is but one segment, or no group.
+    pub held_by: Option<Holder>,
+}
+
+/// A group that still needs entries that would go but for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The group's name.
+    pub group: String,
+    /// The first entry that it is not done with; of a group that is closed because its journal is
+    /// damaged, the first that is stored.
+    pub entry: EntryId,
+}
+
+/// What retention took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// One for each partition of which something went, in order.
+    pub partitions: Vec<TrimmedPartition>,
+}
+
+impl Trimmed {
+    /// How many entries went.
+    pub fn entries(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.end - partition.start).sum()
+    }
+
+    /// How many bytes of files were given back.
+    pub fn bytes(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.bytes).sum()
+    }
+}
+
+/// What retention took of one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TrimmedPartition {
+    /// Which one.
+    pub partition: u32,
+    /// The first offset that went.
+    pub start: u64,
+    /// One past the last: where the partition starts now.
+    pub end: u64,
+    /// How many bytes of files were given back.
+    pub bytes: u64,
+    /// The groups that lost something by it, by name, and what.
+    pub lost: Vec<(String, Loss)>,
 }
 
 /// A group as it was at one moment.
@@ -78,7 +136,7 @@ pub struct GroupInfo {
     /// Entries skipped as lost since the group was made.
     pub skipped: u64,
     /// Entries that retention took before the group had settled them, since the group was made.
-    pub trimmed: u64,
+    pub trimmed: Loss,
     /// Hand-outs that were not an entry's first, since the group was made.
     pub redelivered: u64,
     /// Reads that are blocked now.

@@ -257,11 +257,13 @@ mod latch;
 mod ledger;
 mod limits;
 mod log;
+mod loss;
 mod options;
 mod pending;
 mod policy;
 mod reader;
 mod recovery;
+mod retention;
 #[cfg(test)]
 mod simulation;
 mod start;
@@ -286,14 +288,16 @@ pub use group::Group;
 pub use history::{History, HistoryIter};
 pub use id::{EntryId, Ids, Token};
 pub use info::{
-    GroupInfo, GroupPartition, GroupState, Member, PartitionInfo, Pending, PendingState,
-    PendingSummary, StreamInfo,
+    GroupInfo, GroupPartition, GroupState, Holder, Member, PartitionInfo, Pending, PendingState,
+    PendingSummary, StreamInfo, Trimmed, TrimmedPartition,
 };
+pub use loss::Loss;
 pub use options::{GroupOptions, StreamOptions};
 pub use pending::PendingQuery;
 pub use policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 pub use reader::{Reader, Subscription};
 pub use recovery::{PartitionRecovery, Recovery};
+pub use retention::Retention;
 pub use start::Start;
 pub use stream::Stream;
 

@@ -26,6 +26,8 @@ pub(crate) const NOTICES_MAX: usize = 256;
 pub(crate) const PENDING_ROWS: u32 = 1_000;
 /// Durations in options are at most this long.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Entries are kept by age at most this long.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Refuses a number outside its bounds.
 pub(crate) fn within(option: &'static str, given: u64, min: u64, max: u64) -> Result<()> {
@@ -34,6 +36,15 @@ pub(crate) fn within(option: &'static str, given: u64, min: u64, max: u64) -> Re
     }
     let bound = format!("from {min} to {max}").into();
     Err(Error::InvalidOption { option, given: given.to_string().into(), bound })
+}
+
+/// Refuses an age of zero, or one beyond all use.
+pub(crate) fn aged(option: &'static str, given: Duration) -> Result<()> {
+    if given >= Duration::from_micros(1) && given <= AGE_MAX {
+        return Ok(());
+    }
+    let bound = "from 1 microsecond to 100 years".into();
+    Err(Error::InvalidOption { option, given: format!("{given:?}").into(), bound })
 }
 
 /// Refuses a duration of zero, or one beyond all use.

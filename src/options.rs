@@ -17,9 +17,10 @@ use crate::error::Result;
 use crate::group::Group;
 use crate::ledger::Policy;
 use crate::limits::{
-    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within,
+    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, aged, lasting, named, within,
 };
 use crate::policy::{AckMode, Backoff, Exhausted, OnTrimmed};
+use crate::retention::Retention;
 use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
 use crate::stream::Stream;
@@ -45,6 +46,7 @@ pub struct StreamOptions {
     segment_bytes: Option<u64>,
     entry_bytes_max: Option<u64>,
     durability: Option<Durability>,
+    retention: Option<Retention>,
     time: Time,
 }
 
@@ -55,6 +57,7 @@ impl Default for StreamOptions {
             segment_bytes: None,
             entry_bytes_max: None,
             durability: None,
+            retention: None,
             time: time_of(&SystemClock),
         }
     }
@@ -85,6 +88,12 @@ impl StreamOptions {
     /// When a call that changes something says that it is done; by default [`Durability::Os`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
+        self
+    }
+
+    /// How long entries are kept; by default [`Retention::keep_all`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
         self
     }
 
@@ -163,11 +172,13 @@ impl StreamOptions {
         if let Some(Durability::Every(interval)) = self.durability {
             lasting("durability", interval)?;
         }
+        self.retention.as_ref().map_or(Ok(()), check_retention)?;
         Ok(Plan {
             partitions: self.partitions,
             segment_bytes: self.segment_bytes,
             entry_bytes_max: self.entry_bytes_max,
             durability: self.durability,
+            retention: self.retention,
             time: self.time,
             #[cfg(test)]
             trial: crate::engine::Trial::default(),
@@ -388,6 +399,13 @@ impl GroupOptions {
         }
         Ok(())
     }
+}
+
+fn check_retention(retention: &Retention) -> Result<()> {
+    within("retention (bytes)", retention.bytes.unwrap_or(1), 1, u64::MAX)?;
+    within("retention (entries)", retention.entries.unwrap_or(1), 1, u64::MAX)?;
+    retention.age.map_or(Ok(()), |age| aged("retention (age)", age))?;
+    retention.idle.map_or(Ok(()), |idle| lasting("retention (ignore_idle_groups_after)", idle))
 }
 
 /// How a strategy of the user's own is stored.

@@ -9,10 +9,12 @@ use crate::entries::Entry;
 use crate::entry::NewEntry;
 use crate::error::Result;
 use crate::id::{EntryId, Ids};
-use crate::info::{PartitionInfo, StreamInfo};
+use crate::info::{PartitionInfo, StreamInfo, Trimmed};
 use crate::options::{GroupOptions, StreamOptions};
 use crate::reader::{Reader, Subscription};
 use crate::recovery::Recovery;
+#[cfg(doc)]
+use crate::retention::Retention;
 use crate::start::Start;
 
 /// A durable stream: one directory, or one block of memory, of 1 to N partitions and any number
@@ -74,11 +76,12 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::EntryTooLarge`], [`Error::InvalidName`] (a bad subject, key or header),
-    /// [`Error::DiskFull`]: nothing was appended. [`Error::Poisoned`], [`Error::Closed`],
-    /// [`Error::Forked`], [`Error::Io`].
+    /// [`Error::StreamFull`], [`Error::DiskFull`]: nothing was appended. [`Error::Poisoned`],
+    /// [`Error::Closed`], [`Error::Forked`], [`Error::Io`].
     ///
     /// [`Error::EntryTooLarge`]: crate::Error::EntryTooLarge
     /// [`Error::InvalidName`]: crate::Error::InvalidName
+    /// [`Error::StreamFull`]: crate::Error::StreamFull
     /// [`Error::DiskFull`]: crate::Error::DiskFull
     /// [`Error::Poisoned`]: crate::Error::Poisoned
     /// [`Error::Closed`]: crate::Error::Closed
@@ -122,6 +125,30 @@ impl Stream {
         self.mill().append_each(entries.into_iter().map(Into::into))
     }
 
+    /// Removes what the stream's [`Retention`] lets go, as an append that fills a segment does, and says
+    /// what that was. Where it keeps everything, this does nothing.
+    ///
+    /// ```
+    /// use millstream::{Retention, Start, Stream};
+    ///
+    /// let options = Stream::options().segment_bytes(4096).retention(Retention::settled());
+    /// let stream = options.in_memory()?;
+    /// stream.append_each([[0; 900]; 20])?;
+    /// let worker = stream.group("billing").open(Start::Earliest)?.join("worker-1")?;
+    /// assert_eq!(stream.trim()?.entries(), 0);
+    /// let _none_lost = worker.try_read(20)?.ack_all()?;
+    /// assert!(stream.trim()?.entries() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`trim_before`](Self::trim_before).
+    pub fn trim(&self) -> Result<Trimmed> {
+        let mill = self.mill();
+        mill.ground.check_write()?;
+        mill.retain()
+    }
+
     /// Removes the oldest segments of a partition, as far as they lie wholly below `id`. The newest
     /// segment always stays. Says how many entries went.
     ///
@@ -150,19 +177,21 @@ impl Stream {
     }
 
     /// Does everything that is due by now: flushes under
-    /// [`Durability::Every`](crate::Durability::Every), ends leases and sessions. Says how long
+    /// [`Durability::Every`](crate::Durability::Every), ends leases and sessions, removes what the
+    /// [`Retention`] lets go. Says how long
     /// until it is worth calling again; `None` if nothing is going to be due by time alone.
     ///
     /// A stream that is used does all of this by itself; this is for one that nobody calls.
     ///
     /// # Errors
-    /// Those of [`sync`](Self::sync), and [`Error::DiskFull`](crate::Error::DiskFull).
+    /// Those of [`sync`](Self::sync), [`Error::DiskFull`](crate::Error::DiskFull), and
+    /// [`Error::Io`](crate::Error::Io) if a file could not be removed: the next call tries again.
     pub fn maintain(&self) -> Result<Option<Duration>> {
         self.mill().maintain()
     }
 
     /// How long until something is due by time: a flush, the end of a lease or session, an entry
-    /// that waits to be tried again.
+    /// that waits to be tried again, a segment that becomes too old.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.mill().next_deadline()
     }
@@ -270,14 +299,24 @@ impl Stream {
     pub fn info(&self) -> Result<StreamInfo> {
         let mill = self.mill();
         mill.ground.check_open()?;
-        let partitions = mill.ground.logs.iter().map(|log| PartitionInfo {
+        let mut holders = mill.holders();
+        let logs = (0..).zip(mill.ground.logs.iter());
+        let partitions = logs.map(|(partition, log)| PartitionInfo {
             start: log.start(),
             end: log.visible(),
             durable_end: log.durable(),
             segments: log.segment_count(),
             bytes: log.bytes(),
+            file_bytes: log.file_bytes(),
+            held_by: holders.remove(&partition),
         });
-        Ok(StreamInfo { partitions: partitions.collect(), groups: self.groups() })
+        let partitions: Vec<PartitionInfo> = partitions.collect();
+        Ok(StreamInfo {
+            bytes: partitions.iter().map(|partition| partition.file_bytes).sum(),
+            partitions,
+            groups: self.groups(),
+            retention: mill.keeper.retention,
+        })
     }
 
     /// What opening the stream had to repair: empty after a clean end.

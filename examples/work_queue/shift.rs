@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use millstream::{Backoff, Delivery, Group, NewEntry, Start, Stream};
+use millstream::{Backoff, Delivery, Group, NewEntry, Retention, Start, Stream};
 
 use crate::Failure;
 use crate::input::Lines;
@@ -36,7 +36,8 @@ pub(crate) struct Shift<'a> {
 
 /// Opens the stream and its group, which is the same in both shifts.
 pub(crate) fn open(data: &Path) -> millstream::Result<(Stream, Group)> {
-    let stream = Stream::options().partitions(4).open(data)?;
+    let options = Stream::options().partitions(4).retention(Retention::settled());
+    let stream = options.open(data)?;
     let backoff = Backoff::fixed(Duration::from_millis(10));
     let group = stream.group("workers").backoff(backoff).open(Start::Earliest)?;
     Ok((stream, group))

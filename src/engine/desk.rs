@@ -41,6 +41,8 @@ pub(crate) struct Desk {
     /// The group's number, never used twice, which every token repeats.
     pub(crate) incarnation: u64,
     pub(crate) created: u64,
+    /// When it was opened, or made, in this process.
+    pub(super) opened: Moment,
     pub(crate) ground: Arc<Ground>,
     pub(crate) waiters: Waiters,
     /// Where those who listen are told what happens.
@@ -127,6 +129,7 @@ impl Desk {
             name: record.name.as_str().into(),
             incarnation: record.number,
             created: record.created,
+            opened: ground.time.now(),
             waiters: Waiters::new(&ground.tally),
             board: Board::new(&ground.time),
             readers: RwLock::default(),
@@ -177,7 +180,7 @@ impl Desk {
         }
     }
 
-    fn catch_up(&self, state: &mut State, now: Now) -> Result<()> {
+    pub(super) fn catch_up(&self, state: &mut State, now: Now) -> Result<()> {
         self.take_returned(state)?;
         loop {
             let State { ledger, events, .. } = &mut *state;
@@ -288,7 +291,29 @@ impl Desk {
         &self,
         decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
     ) -> Result<T> {
-        let (mut state, now) = self.enter()?;
+        let (state, now) = self.enter()?;
+        self.decide(state, now, decide)
+    }
+
+    /// The same, but asks no strategy before: for callers that hold locks of the stream.
+    pub(super) fn amend<T>(
+        &self,
+        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
+    ) -> Result<T> {
+        self.check_write()?;
+        let mut state = self.state.lock();
+        let now = now_of(&self.ground.time);
+        self.catch_up(&mut state, now)?;
+        self.decide(state, now, decide)
+    }
+
+    /// What [`change`](Self::change) does once the group is locked.
+    pub(super) fn decide<T>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        now: Now,
+        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
+    ) -> Result<T> {
         let State { ledger, events, .. } = &mut *state;
         let mut decided = decide(ledger, now, events);
         if decided.is_ok() && self.take_unseen(&mut state, now)? {

@@ -49,6 +49,8 @@ impl Mill {
         }
         self.ground.logs[0].between_appends(|| self.ground.logs.extend(logs));
         self.ground.audience.ring_all();
+        // A strategy is asked without any lock.
+        drop(manifest);
         for desk in desks {
             // The stream has grown whatever a strategy says; one that fails is told to who listens
             // to its group, and asked again when a member comes or goes.

@@ -237,6 +237,7 @@ mod tests {
             segment_bytes: None,
             entry_bytes_max: None,
             durability: None,
+            retention: None,
             time: time_of(&ManualClock::new()),
             trial: Trial::default(),
         };

@@ -59,6 +59,7 @@ pub(crate) struct Manifest {
     pub(crate) segment_bytes: u64,
     pub(crate) entry_bytes_max: u64,
     pub(crate) durability: StoredDurability,
+    pub(crate) retention: StoredRetention,
     /// The number that the next group's directory gets; never used twice.
     pub(crate) next_group: u64,
     pub(crate) groups: Vec<GroupRecord>,
@@ -71,6 +72,19 @@ pub(crate) enum StoredDurability {
     /// Microseconds.
     Every(u64),
     Always,
+}
+
+/// How long entries are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredRetention {
+    /// Only what every group is done with goes.
+    pub(crate) settled: bool,
+    pub(crate) bytes: Option<u64>,
+    /// Microseconds.
+    pub(crate) age: Option<u64>,
+    pub(crate) entries: Option<u64>,
+    /// Microseconds without a sign of life after which a group holds nothing.
+    pub(crate) idle: Option<u64>,
 }
 
 /// What a group is, apart from who holds what.
@@ -163,6 +177,16 @@ impl StoredStrategy {
     }
 }
 
+impl StoredRetention {
+    fn is_sound(&self) -> bool {
+        let lasts_long = |micros| limits::aged("age", Duration::from_micros(micros)).is_ok();
+        self.bytes != Some(0)
+            && self.entries != Some(0)
+            && self.age.is_none_or(lasts_long)
+            && self.idle.is_none_or(lasts)
+    }
+}
+
 impl Manifest {
     fn encode(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
         let body = bincode::serde::encode_to_vec(self, bincode::config::standard());
@@ -230,6 +254,7 @@ impl Manifest {
             && (segment_min..=segment_max).contains(&self.segment_bytes)
             && (1..=entry_bytes_max).contains(&self.entry_bytes_max)
             && !matches!(self.durability, StoredDurability::Every(interval) if !lasts(interval))
+            && self.retention.is_sound()
             && self.next_group < NUMBER_MAX
             && self.groups.len() <= limits::GROUPS_MAX
             && self.groups.iter().all(|group| self.is_sound_group(group))
@@ -325,6 +350,13 @@ mod tests {
             segment_bytes: 4096,
             entry_bytes_max: 1024,
             durability: StoredDurability::Every(9),
+            retention: StoredRetention {
+                settled: true,
+                bytes: Some(1),
+                age: Some(2),
+                entries: Some(3),
+                idle: Some(4),
+            },
             next_group: 5,
             groups: vec![group],
         }
@@ -363,7 +395,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 22] = [
+        let changes: [fn(&mut Manifest); 26] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -371,6 +403,10 @@ mod tests {
             |manifest| manifest.entry_bytes_max = 0,
             |manifest| manifest.entry_bytes_max = 1025,
             |manifest| manifest.durability = StoredDurability::Every(0),
+            |manifest| manifest.retention.bytes = Some(0),
+            |manifest| manifest.retention.age = Some(u64::MAX),
+            |manifest| manifest.retention.entries = Some(0),
+            |manifest| manifest.retention.idle = Some(0),
             |manifest| manifest.next_group = 4,
             |manifest| manifest.next_group = u64::MAX,
             |manifest| manifest.groups.push(manifest.groups[0].clone()),

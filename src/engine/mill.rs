@@ -16,6 +16,7 @@ use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::manifest::Manifest;
 use super::parcel::Parcel;
+use super::retain::Keeper;
 use crate::clock::Moment;
 use crate::durability::Durability;
 use crate::entry::NewEntry;
@@ -62,6 +63,7 @@ pub(crate) struct Mill {
     /// Which partition the next entry without a key goes to.
     pub(super) turn: AtomicU32,
     pub(super) lock: Mutex<Option<Box<dyn std::fmt::Debug + Send + Sync>>>,
+    pub(crate) keeper: Keeper,
 }
 
 impl Mill {
@@ -92,13 +94,16 @@ impl Mill {
         let mut outcome = Ok(());
         for entry in entries {
             match self.place(&entry) {
-                Ok((partition, placed)) => {
+                Ok((partition, mut placed)) => {
+                    if std::mem::take(&mut placed.rolled) {
+                        // Here, as the entries may be without end.
+                        self.after_roll();
+                    }
                     ids.push(EntryId::new(partition, placed.first));
                     let before = last.insert(partition, placed);
                     if let (Some(before), Some(now)) = (before, last.get_mut(&partition)) {
                         now.ring |= before.ring;
                         now.flush |= before.flush;
-                        now.rolled |= before.rolled;
                     }
                 }
                 Err(error) => {
@@ -126,8 +131,13 @@ impl Mill {
                 let end = self.ground.logs[partition as usize].visible();
                 return Ok((partition, Placed { first: end, end, ..Placed::default() }));
             }
+            self.check_room(partition)?;
             let time = self.ground.time.wall_micros();
-            let placed = self.ground.logs[partition as usize].append(draft, time)?;
+            let log = &self.ground.logs[partition as usize];
+            let placed = match log.append(draft, time) {
+                Err(error) if self.gave_back(&error) => log.append(draft, time),
+                other => other,
+            }?;
             self.ground.note_write();
             Ok((partition, placed))
         })?;
@@ -167,9 +177,24 @@ impl Mill {
     /// Checks an entry and puts it into its partition's log.
     #[inline]
     fn place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
+        match self.try_place(entry) {
+            Err(error) if self.gave_back(&error) => self.try_again(entry),
+            other => other,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_again(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
+        self.try_place(entry)
+    }
+
+    #[inline]
+    fn try_place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
         self.ground.check_write()?;
         entry.check(self.entry_bytes_max)?;
         let partition = self.choose(entry.key, self.ground.partitions());
+        self.check_room(partition)?;
         let log = &self.ground.logs[partition as usize];
         let time = self.ground.time.wall_micros();
         let fields = entry.fields();
@@ -200,12 +225,15 @@ impl Mill {
         if ring {
             self.ring(partition);
         }
+        if placed.rolled {
+            self.after_roll();
+        }
         Ok(())
     }
 
     /// Wakes the first blocked read of each group that may read a partition, and everybody who
     /// follows the stream.
-    fn ring(&self, partition: u32) {
+    pub(super) fn ring(&self, partition: u32) {
         self.ground.audience.ring_all();
         for desk in self.desks.read().values().flatten() {
             desk.ring(partition);
@@ -249,6 +277,7 @@ impl Mill {
         for desk in self.each_desk() {
             desk.maintain()?;
         }
+        self.retain()?;
         Ok(self.next_deadline())
     }
 
@@ -256,33 +285,14 @@ impl Mill {
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let now = self.ground.time.now();
         let desks = self.each_desk().into_iter().map(|desk| desk.next_moment(now));
-        let next = desks.chain([self.ground.flush_moment()]).min().unwrap_or(Moment::NEVER);
+        let others = [self.ground.flush_moment(), self.next_retention(now)];
+        let next = desks.chain(others).min().unwrap_or(Moment::NEVER);
         (next < Moment::NEVER).then(|| next.since(now))
     }
 
     /// The groups that are whole.
     pub(crate) fn each_desk(&self) -> Vec<Arc<Desk>> {
         self.desks.read().values().flatten().cloned().collect()
-    }
-
-    /// Removes the whole segments of a partition that lie below `id`. Says how many entries went.
-    pub(crate) fn trim_before(&self, id: EntryId) -> Result<u64> {
-        // Nobody makes a group meanwhile that starts in what goes.
-        let _manifest = self.manifest.lock();
-        self.ground.check_write()?;
-        let partition = id.partition();
-        let log = self.ground.log(partition)?;
-        let (before, start) = (log.start(), log.trim_point(id.offset()));
-        // The groups first: none of them ever looks for what is gone.
-        for desk in self.each_desk() {
-            desk.trimmed(partition, start)?;
-        }
-        let trimmed = log.trim_to(start);
-        // One that fails may have made entries visible before it did.
-        if !trimmed.as_ref().is_ok_and(|trimmed| !trimmed.ring) {
-            self.ring(partition);
-        }
-        trimmed.map(|_| log.start() - before)
     }
 
     /// The entry of that id, if it is stored.

@@ -23,6 +23,7 @@
 //! | `claim` | how a consumer takes them over, looks at its own, and how they are acked by id |
 //! | `listing` | what is pending |
 //! | `lend` | how a read gets entries from a desk |
+//! | `retain` | what goes of the log, and when an append has to wait for that |
 //! | `report` | what a desk tells of its group |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
@@ -51,6 +52,7 @@ mod pool;
 mod position;
 mod post;
 mod report;
+mod retain;
 mod returned;
 mod settle;
 mod shelf;

@@ -10,9 +10,10 @@ use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::journal::{self, Origin};
 use super::manifest::{
-    self, GroupRecord, GroupSettings, Manifest, StoredDurability, StoredStrategy,
+    self, GroupRecord, GroupSettings, Manifest, StoredDurability, StoredRetention, StoredStrategy,
 };
 use super::mill::{Desks, Mill, batch_bytes_max};
+use super::retain::{Keeper, stored};
 use crate::assign::{self, Assign, CooperativeSticky, RoundRobin, Shared, Sticky};
 use crate::clock::Time;
 use crate::durability::Durability;
@@ -22,6 +23,7 @@ use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
 use crate::limits;
 use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
+use crate::retention::Retention;
 use crate::storage::Storage;
 use crate::tally::Tally;
 
@@ -42,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) segment_bytes: Option<u64>,
     pub(crate) entry_bytes_max: Option<u64>,
     pub(crate) durability: Option<Durability>,
+    pub(crate) retention: Option<Retention>,
     pub(crate) time: Time,
     #[cfg(test)]
     pub(crate) trial: Trial,
@@ -76,6 +79,7 @@ impl Plan {
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             entry_bytes_max: 0,
             durability: StoredDurability::Os,
+            retention: StoredRetention::default(),
             next_group: 1,
             groups: Vec::new(),
         };
@@ -112,6 +116,7 @@ impl Plan {
             }
             None => {}
         }
+        manifest.retention = self.retention.as_ref().map_or(manifest.retention, stored);
         Ok(())
     }
 }
@@ -158,17 +163,20 @@ impl Mill {
         let (logs, recovery) = open_logs(&terms, 0..manifest.partitions)?;
         let ground = Arc::new(Ground::new(&terms, plan.time, logs));
         let desks = open_desks(&terms, &ground, &manifest.groups)?;
-        Ok(Arc::new(Self {
+        let mill = Self {
             desks: RwLock::new(desks),
             recovery,
             entry_bytes_max: manifest.entry_bytes_max,
             batch_bytes_max: batch_bytes_max(manifest.segment_bytes),
             turn: 0.into(),
             lock: Mutex::new(Some(lock)),
+            keeper: Keeper::new(&manifest.retention),
             manifest: Mutex::new(manifest),
             terms,
             ground,
-        }))
+        };
+        mill.judge();
+        Ok(Arc::new(mill))
     }
 }
 

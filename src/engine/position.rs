@@ -2,8 +2,10 @@
 //! elsewhere, and what becomes of entries that were set aside.
 
 use super::desk::Desk;
+use super::journal::now_of;
 use crate::error::Result;
 use crate::id::EntryId;
+use crate::loss::Loss;
 
 impl Desk {
     /// Settles a range as lost. Says how many entries that were.
@@ -24,16 +26,22 @@ impl Desk {
         Ok(discarded)
     }
 
-    /// What the log of a partition no longer has is lost to the group.
-    pub(crate) fn trimmed(&self, partition: u32, start: u64) -> Result<u64> {
+    /// What the log of a partition no longer has is lost to the group. Where that is nothing, nothing
+    /// is written: a full disk does not keep settled entries from going.
+    pub(super) fn trimmed(&self, partition: u32, start: u64) -> Result<Loss> {
+        self.check_write()?;
+        let (state, now) = (self.lock(), now_of(&self.ground.time));
         let log = &self.ground.logs[partition as usize];
-        self.change(|ledger, _, events| Ok(ledger.trimmed(partition, start, log.visible(), events)))
+        self.decide(state, now, |ledger, _, events| {
+            Ok(ledger.trimmed(partition, start, log.visible(), events))
+        })
     }
 
-    /// Goes on elsewhere in some partitions. This is durable when it returns.
+    /// Goes on elsewhere in some partitions. This is durable when it returns. Nothing is trimmed
+    /// meanwhile: the caller sees to that.
     pub(crate) fn reset(&self, to: &[EntryId]) -> Result<()> {
         self.prepare()?;
-        self.change(|ledger, _, events| {
+        self.amend(|ledger, _, events| {
             to.iter().try_for_each(|id| ledger.reset(id.partition(), id.offset(), events))
         })?;
         self.waiters.ring_all();

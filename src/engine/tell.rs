@@ -53,9 +53,9 @@ impl Told {
                 }
             }
             ledger::Event::Skipped { partition, first, end, why: Skip::Trimmed } => {
-                let entries = ledger.would_lose(*partition, *first, *end);
+                let lost = ledger.loss(*partition, *first, *end);
                 let (partition, first, end) = (*partition, *first, *end);
-                board.post(Event::Trimmed { partition, first, end, entries });
+                board.post(Event::Trimmed { partition, first, end, lost });
             }
             ledger::Event::Settled { run, how: Settle::AckedById } => {
                 let (partition, first, end) = (run.partition, run.first, run.end());

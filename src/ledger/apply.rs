@@ -153,10 +153,10 @@ impl Ledger {
     }
 
     fn apply_skipped(&mut self, partition: u32, first: u64, end: u64, why: Skip) {
-        let lost = self.would_lose(partition, first, end);
+        let lost = self.loss(partition, first, end);
         match why {
-            Skip::Asked => add(&mut self.totals.lost, lost),
-            Skip::Trimmed => add(&mut self.totals.trimmed, lost),
+            Skip::Asked => add(&mut self.totals.lost, lost.entries()),
+            Skip::Trimmed => self.totals.trimmed.add(lost),
         }
         self.unpark(partition, first, end);
         let Some(window) = self.entries.window(partition) else { return };
@@ -240,7 +240,9 @@ impl Ledger {
             self.owners.forget(slot, &name);
             self.owners.version += 1;
         }
-        self.members.leave(slot, why);
+        let session = self.policy.session_timeout;
+        let heard = self.members.sign(slot, due, session);
+        self.members.leave(slot, why, if why == Gone::Left { due } else { heard });
         for (partition, span) in self.entries.spans_with_leases() {
             if self.entries.leased_by(slot) == 0 {
                 break;

@@ -20,6 +20,7 @@ use super::times::NEVER;
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::id::EntryId;
+use crate::loss::Loss;
 
 /// The largest offset a ledger speaks of, so that no sum of offsets wraps.
 pub(super) const OFFSETS_MAX: u64 = 1 << 62;
@@ -81,7 +82,7 @@ pub(crate) struct Counts {
     /// Skipped before they were settled, likewise.
     pub(crate) lost: u64,
     /// Trimmed before they were settled, likewise.
-    pub(crate) trimmed: u64,
+    pub(crate) trimmed: Loss,
     /// Rebalances that came to their end, likewise, and how many microseconds they took.
     pub(crate) rebalances: u64,
     pub(crate) rebalancing: u64,

@@ -28,8 +28,8 @@
 //! | 20 | claimed, whoever held it | run, lease number, slot |
 //! | 21 | acked by its id, whoever held it | run |
 //!
-//! Totals are the numbers of entries acked, discarded, lost, trimmed and redelivered, and of
-//! rebalances and the microseconds they took, since the group exists;
+//! Totals are the numbers of entries acked, discarded, lost, trimmed (unread, pending, delayed and
+//! parked ones) and redelivered, and of rebalances and the microseconds they took, since the group exists;
 //! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
 //! The wall is left out where the delay is 0. Tag 0 is never used.
 //!
@@ -42,6 +42,7 @@ use super::replay::{Inconsistent, ensure};
 use super::times::{NEVER, Now};
 use super::wire::{Reader, put, put_bytes};
 use crate::error::Gone;
+use crate::loss::Loss;
 
 /// Appends the stored form of the events. Returns whether there is anything to store.
 pub(crate) fn encode(events: &[Event], out: &mut Vec<u8>) -> bool {
@@ -255,7 +256,11 @@ fn read_reopening(reader: &mut Reader<'_>, now: Now) -> Result<Reopening, Incons
 
 pub(super) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
     let Totals { acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing } = totals;
-    for total in [acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing] {
+    let Loss { unread, pending, delayed, parked } = trimmed;
+    for total in [acked, discarded, lost, unread, pending, delayed, parked] {
+        put(out, total);
+    }
+    for total in [redelivered, rebalances, rebalancing] {
         put(out, total);
     }
 }
@@ -265,7 +270,12 @@ pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsisten
         acked: reader.number()?,
         discarded: reader.number()?,
         lost: reader.number()?,
-        trimmed: reader.number()?,
+        trimmed: Loss {
+            unread: reader.number()?,
+            pending: reader.number()?,
+            delayed: reader.number()?,
+            parked: reader.number()?,
+        },
         redelivered: reader.number()?,
         rebalances: reader.number()?,
         rebalancing: reader.number()?,

@@ -138,22 +138,10 @@ impl Ledger {
             return Err(Error::StartBeyondEnd { start, end: window.cursor });
         }
         let end = end.min(OFFSETS_MAX);
-        let lost = self.would_lose(partition, first, end);
+        let lost = self.loss(partition, first, end).entries();
         if lost > 0 {
             out.push(Event::Skipped { partition, first, end, why: Skip::Asked });
         }
         Ok(lost)
-    }
-
-    /// How many entries between `first` and `end` are not settled, or are parked.
-    pub(crate) fn would_lose(&self, partition: u32, first: u64, end: u64) -> u64 {
-        let Some(window) = self.entries.window(partition) else { return 0 };
-        if first >= end {
-            return 0;
-        }
-        let open = window.groups(first..end).filter(|group| group.tag.state() != State::Settled);
-        let parked =
-            self.parked.range(EntryId::new(partition, first)..EntryId::new(partition, end));
-        open.map(|group| group.count).sum::<u64>() + parked.count() as u64
     }
 }

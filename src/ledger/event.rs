@@ -9,6 +9,7 @@ use super::policy::Exhausted;
 use crate::clock::Moment;
 use crate::error::Gone;
 use crate::id::{EntryId, Token};
+use crate::loss::Loss;
 
 /// Consecutive entries of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ pub(crate) struct Totals {
     pub(crate) acked: u64,
     pub(crate) discarded: u64,
     pub(crate) lost: u64,
-    pub(crate) trimmed: u64,
+    pub(crate) trimmed: Loss,
     pub(crate) redelivered: u64,
     pub(crate) rebalances: u64,
     /// Microseconds.

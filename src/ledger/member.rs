@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::event::MemberId;
-use super::times::NEVER;
+use super::times::{NEVER, micros};
 use crate::clock::Moment;
 use crate::error::{Error, Gone, Result};
 
@@ -48,6 +49,8 @@ pub(super) struct Members {
     pub(super) wake: Moment,
     touched: Vec<MemberId>,
     gone: VecDeque<(u64, Gone)>,
+    /// When those who went were last heard of.
+    last: Moment,
 }
 
 impl Members {
@@ -93,9 +96,10 @@ impl Members {
         self.slots.insert(slot, member);
     }
 
-    /// Takes the member out of its slot.
-    pub(super) fn leave(&mut self, slot: u16, why: Gone) {
+    /// Takes the member out of its slot, which was heard of at `sign`.
+    pub(super) fn leave(&mut self, slot: u16, why: Gone, sign: Moment) {
         if let Some(member) = self.slots.remove(&slot) {
+            self.last = self.last.max(sign);
             self.names.remove(&member.name);
             if self.gone.len() == GONE_MAX {
                 self.gone.pop_front();
@@ -154,6 +158,23 @@ impl Members {
         }
         self.wake = self.next_end();
         over
+    }
+
+    /// When the member in a slot last gave a sign of life. One that gave it untimed, one whose read
+    /// blocks and one with a long lease of its own do so now.
+    pub(super) fn sign(&self, slot: u16, now: Moment, session: Duration) -> Moment {
+        let Some(member) = self.slots.get(&slot) else { return Moment::ZERO };
+        if member.touched || member.blocked > 0 {
+            return now;
+        }
+        let until = member.alive_until.0.saturating_sub(micros(session));
+        member.seen.max(Moment(until)).min(now)
+    }
+
+    /// When any member last did.
+    pub(super) fn last_sign(&self, now: Moment, session: Duration) -> Moment {
+        let signs = self.slots.keys().map(|slot| self.sign(*slot, now, session));
+        signs.fold(self.last, Moment::max)
     }
 
     /// When the first session ends, if nothing is heard.

@@ -30,6 +30,7 @@
 //! | `owner` | which member reads which partition |
 //! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
 //! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `park`, `reopen` | the commands |
+//! | `need` | what retention asks: what is needed, what would be lost |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
 //! | `wire`, `codec`, `snapshot` | the stored form |
 //! | `times` | arithmetic on moments |
@@ -46,6 +47,7 @@ mod event;
 mod expire;
 mod hold;
 mod member;
+mod need;
 mod owner;
 mod park;
 mod pending;

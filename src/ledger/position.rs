@@ -8,6 +8,7 @@ use super::policy::OnTrimmed;
 use super::window::{Group, State};
 use crate::error::{Error, Result};
 use crate::id::EntryId;
+use crate::loss::Loss;
 
 impl Ledger {
     /// Settles all of a partition up to `id` that no other member holds, handed out or not.
@@ -100,27 +101,25 @@ impl Ledger {
         Ok(())
     }
 
-    /// What becomes of a partition whose log now starts at `start` and ends at `end`. Returns how
-    /// many entries the group had not settled of those that are gone, or that its policy passes.
+    /// What becomes of a partition whose log now starts at `start` and ends at `end`. Returns what
+    /// the group had not settled of the entries that are gone, or that its policy passes.
     pub(crate) fn trimmed(
         &self,
         partition: u32,
         start: u64,
         end: u64,
         out: &mut Vec<Event>,
-    ) -> u64 {
-        let Some(window) = self.entries.window(partition) else { return 0 };
-        let id = |offset| EntryId::new(partition, offset);
-        let parked = self.parked.range(id(0)..id(start)).next();
-        let first = parked.map_or(window.floor, |(id, _)| id.offset().min(window.floor));
+    ) -> Loss {
+        let Some(window) = self.entries.window(partition) else { return Loss::default() };
+        let first = self.first_needed(partition).unwrap_or(window.floor);
         let unread = window.cursor < start;
         let end = match self.policy.on_trimmed {
             OnTrimmed::Latest if unread => end.max(start),
             OnTrimmed::Error => start.min(window.cursor),
             _ => start,
         };
-        let lost = self.would_lose(partition, first, end);
-        if lost > 0 {
+        let lost = self.loss(partition, first, end);
+        if !lost.is_empty() {
             out.push(Event::Skipped { partition, first, end, why: Skip::Trimmed });
         }
         lost

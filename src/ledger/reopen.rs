@@ -37,8 +37,7 @@ impl Ledger {
         let mut totals = self.totals;
         for ((partition, window), start) in self.entries.numbered().zip(starts) {
             let end = ends.get(partition as usize).copied().unwrap_or(window.cursor);
-            let lost = self.trimmed(partition, *start, end, out);
-            totals.trimmed = totals.trimmed.saturating_add(lost);
+            totals.trimmed.add(self.trimmed(partition, *start, end, out));
         }
         let ends = (0..).zip(&self.entries.windows).map(|(n, window)| {
             let end = ends.get(n).copied().unwrap_or(0);

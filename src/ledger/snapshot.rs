@@ -7,7 +7,7 @@
 //! |---|---|
 //! | head | version (u8: 1), wall of the snapshot |
 //! | numbers | first lease of the opening, next lease, next join |
-//! | totals | acked, discarded, lost, trimmed, redelivered, rebalances, microseconds these took |
+//! | totals | acked, discarded, lost, trimmed (unread, pending, delayed, parked), redelivered, rebalances, microseconds these took |
 //! | members | how many; each: slot, join number, first lease it can have, name (text) |
 //! | assignment | generation, whether everybody reads everything (u8: 0, 1), former owners: how many, each: name (text) |
 //! | partitions | how many; each: owner, in which generation it was given, former owner (0: none, else 1 + its place in the list), cursor, how many runs, the runs |

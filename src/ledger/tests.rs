@@ -6,6 +6,7 @@ mod handover;
 mod hands;
 mod measure;
 mod model;
+mod needs;
 mod ops;
 mod reopening;
 mod rules;

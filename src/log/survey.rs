@@ -31,6 +31,11 @@ impl Log {
         self.segments.read().iter().map(|segment| segment.end() - FRAMES_AT).sum()
     }
 
+    /// How many bytes the files of all segments take.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.segments.read().iter().map(|segment| segment.file_bytes()).sum()
+    }
+
     /// What the log keeps, as retention sees it. Nothing is read for it: each opening says how new
     /// the entries before it are.
     pub(crate) fn stored(&self) -> Stored {

@@ -162,7 +162,7 @@ fn trimmed_entries_are_lost_at_reopening() {
     let claims = desk.read(a, 10);
     nack(&mut desk, &[one(&claims[0], 250)], Again::Never);
     desk.reopen(desk.now, &[255], &[300], false);
-    assert_eq!(desk.ledger.counts(desk.now.at).trimmed, 5);
+    assert_eq!(desk.ledger.counts(desk.now.at).trimmed.entries(), 5);
     assert_eq!((desk.ledger.floor(0), desk.pending().len()), (Some(255), 5));
 }
 

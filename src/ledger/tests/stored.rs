@@ -9,6 +9,7 @@ use super::super::owner::Owner;
 use super::super::{Exhausted, Inconsistent, NOBODY};
 use super::*;
 use crate::error::Gone;
+use crate::loss::Loss;
 
 fn now() -> Now {
     Now { at: Moment(7 * SECOND), wall: 1_600_000_000 * SECOND }
@@ -54,7 +55,7 @@ fn all() -> Vec<Event> {
                 acked: 1,
                 discarded: 2,
                 lost: 3,
-                trimmed: 4,
+                trimmed: Loss { unread: 4, pending: 8, delayed: 9, parked: 10 },
                 redelivered: 5,
                 rebalances: 6,
                 rebalancing: 7,
@@ -230,7 +231,7 @@ fn snapshot_of_another_version_is_refused() {
 #[test]
 fn claims_of_a_snapshot_cost_no_memory() {
     // One run over 2^61 entries, of which the log has none.
-    let head = [1, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0];
+    let head = [1, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let (members, open) = ([1, 0, 0, 1, 1, b'a'], [0, 1, 0, 1, 0, 0, 0]);
     let mut bytes = [&head[..], &members, &open].concat();
     for part in [1_u64 << 61, 1] {
