@@ -123,11 +123,16 @@
 //! a group is on the disk at every level. A batch is visible, and survives, as a whole or not at all.
 //!
 //! **At least once.** An entry leaves a group by an ack, by the group's policy after its last
-//! attempt ([`Exhausted`]), or because somebody said so: [`Group::skip`], [`Group::reset`],
-//! [`Stream::trim_before`], each counted in [`GroupInfo`]. What breaks it: acking before the work
-//! is done, which [`AckMode::OnRead`] does.
+//! attempt ([`Exhausted`]), because somebody said so ([`Group::skip`], [`Group::reset`],
+//! [`Stream::trim_before`]), or by a limit of the [`Retention`], each counted in [`GroupInfo`]. What
+//! breaks it: acking before the work is done, which [`AckMode::OnRead`] does.
 //! What it does not promise is exactly once: a worker that dies between its work and its ack leaves
 //! an entry that comes again, with a higher [`attempt`](Delivery::attempt).
+//!
+//! **Nothing goes that you did not say may go.** By default a stream keeps everything.
+//! [`Retention::settled`] makes it a queue: what every group is done with goes, whole segments, oldest
+//! first. Limits make it a log that forgets, and both together a queue that refuses appends
+//! ([`Error::StreamFull`]) rather than lose one. Ids never go back.
 //!
 //! **Attempts** are counted when an entry is handed out, and the count survives a kill. Of the
 //! entries that were leased when the process died, one before its last attempt is handed out alone
@@ -150,6 +155,7 @@
 //! | names of groups and consumers | | 1 to 255 bytes without control characters |
 //! | groups | | 10,000 |
 //! | members of a group | | 65,535 |
+//! | [`retention`](StreamOptions::retention) | keeps everything | bytes and entries: at least 1; age: 1 microsecond to 100 years; idle: to 365 days |
 //! | [`durability`](StreamOptions::durability) | `Os` | `Every`: 1 microsecond to 365 days |
 //! | [`lease`](GroupOptions::lease) | 30 s | 1 microsecond to 365 days |
 //! | [`session_timeout`](GroupOptions::session_timeout) | the lease, at least 30 s | as the lease |
@@ -228,8 +234,8 @@
 //! # What it is not
 //!
 //! Not a server; not for several processes at a time; no deleting of single entries, no compaction
-//! by key, no priorities, no strict order across a retry. Limits for retention, filters by subject and
-//! dead-letter streams are not built yet.
+//! by key, no priorities, no strict order across a retry. Filters by subject and dead-letter streams
+//! are not built yet.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

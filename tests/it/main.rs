@@ -22,6 +22,7 @@ mod membership;
 mod ordering;
 mod positions;
 mod readme;
+mod retention;
 mod returning;
 mod salvage;
 mod scene;

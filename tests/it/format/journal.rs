@@ -79,7 +79,7 @@ impl<'a> Bytes<'a> {
                 }
                 "list" => self.each("number", &mut numbers),
                 "pairs" => self.each("number number", &mut numbers),
-                "totals" => numbers.extend((0..7).map(|_| self.number())),
+                "totals" => numbers.extend((0..10).map(|_| self.number())),
                 "took" => {
                     if numbers.last().is_some_and(|what| what & 2 != 0) {
                         numbers.push(self.number());
