@@ -31,8 +31,8 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::info::{Holder, Trimmed, TrimmedPartition};
-use crate::log::Log;
 use crate::log::retain::{Limits, choose};
+use crate::log::{self, Log};
 use crate::loss::Loss;
 use crate::retention::Retention;
 
@@ -254,7 +254,12 @@ impl Mill {
     }
 
     fn trim_log(&self, partition: u32, aim: u64) -> Result<(u64, u64, u64)> {
-        let outcome = self.ground.logs[partition as usize].trim_to(aim);
+        let log = &self.ground.logs[partition as usize];
+        let Retention { settled, entries, .. } = self.keeper.retention;
+        // So many are to stay whatever becomes of the machine, and not only of the process.
+        let first = if entries.is_some() && !settled { log.flush_all() } else { Ok(false) };
+        let trim = |ring| log.trim_to(aim).map(|t| log::Trimmed { ring: ring | t.ring, ..t });
+        let outcome = first.and_then(trim);
         match &outcome {
             Ok(_) => self.keeper.behind.lock().remove(&partition),
             Err(_) => self.keeper.behind.lock().insert(partition),

@@ -60,3 +60,4 @@ pub(crate) use run::{BadFrame, Run, Slot};
 #[cfg(test)]
 pub(crate) use settings::Controls;
 pub(crate) use settings::{Mode, Settings, Staging};
+pub(crate) use trim::Trimmed;

@@ -11,6 +11,7 @@
 //! | `cuts` | the power is cut anywhere, recovery included |
 //! | `faults` | the n-th call fails, for all n; a full disk |
 //! | `growing` | partitions are added, and that is cut short anywhere |
+//! | `retaining` | entries go by retention, and that is cut short anywhere |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -26,6 +27,7 @@ mod fork;
 mod groups;
 mod growing;
 mod positions;
+mod retaining;
 mod rot;
 mod script;
 mod workers;
