@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 
 use super::life::{Life, groups};
-use super::{ENTRIES, GROUPS, SEGMENT_BYTES, Verdict, World};
+use super::{ENTRIES, SEGMENT_BYTES, Verdict, World};
 use crate::consumer::Consumer;
 use crate::durability::Durability;
 use crate::error::Error;
@@ -181,9 +181,6 @@ fn a_full_disk_makes_an_append_look_for_what_may_go() {
     let refused = (0..40).find_map(|_| stream.append(&[7; 950]).err()).unwrap();
     assert!(refused.is_disk_full(), "{refused}");
     assert_eq!(stream.info().unwrap().partitions[0].start, 0);
-    for name in GROUPS {
-        stream.group(name).open_existing().unwrap().delete().unwrap();
-    }
 }
 
 #[test]
