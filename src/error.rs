@@ -1,8 +1,12 @@
 //! The one error type, and why a lease can be lost.
 
+mod corruption;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use corruption::Corruption;
 
 use crate::id::{EntryId, Token};
 
@@ -276,22 +280,6 @@ pub enum Error {
     },
 }
 
-/// Where and how stored bytes are wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Corruption {
-    /// The file.
-    pub file: PathBuf,
-    /// The first byte that could not be believed.
-    pub position: u64,
-    /// The first offset affected, where known.
-    pub first: Option<u64>,
-    /// One past the last offset affected, where known.
-    pub end: Option<u64>,
-    /// What is wrong.
-    pub what: &'static str,
-}
-
 /// Why a lease is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -322,12 +310,6 @@ pub enum Gone {
     Removed,
     /// It was silent for longer than the session timeout.
     Expired,
-}
-
-impl std::fmt::Display for Corruption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at byte {}: {}", self.file.display(), self.position, self.what)
-    }
 }
 
 impl std::fmt::Display for Lost {

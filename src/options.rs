@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky, name_of};
+use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky};
 use crate::clock::{Clock, SystemClock, Time, time_of};
 use crate::durability::Durability;
 use crate::engine::{
-    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, StoredStrategy, micros, open_group,
+    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, StoredStrategy, check_retention,
+    micros, open_group,
 };
 #[cfg(doc)]
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::group::Group;
 use crate::ledger::Policy;
 use crate::limits::{
-    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, aged, lasting, named, within,
+    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within,
 };
 use crate::policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 use crate::retention::Retention;
@@ -155,8 +156,7 @@ impl StreamOptions {
 
     /// Opens the stream on any storage.
     pub(crate) fn on(self, storage: Arc<dyn Storage>, made: Made) -> Result<Stream> {
-        let plan = self.plan()?;
-        Mill::open(storage, made, plan).map(Stream::new)
+        Mill::open(storage, made, self.plan()?).map(Stream::new)
     }
 
     fn plan(self) -> Result<Plan> {
@@ -166,9 +166,7 @@ impl StreamOptions {
         if let Some(bytes) = self.segment_bytes {
             within("segment_bytes", bytes, SEGMENT_BYTES.0, SEGMENT_BYTES.1)?;
         }
-        if let Some(bytes) = self.entry_bytes_max {
-            within("entry_bytes_max", bytes, 1, ENTRY_BYTES_MAX)?;
-        }
+        within("entry_bytes_max", self.entry_bytes_max.unwrap_or(1), 1, ENTRY_BYTES_MAX)?;
         if let Some(Durability::Every(interval)) = self.durability {
             lasting("durability", interval)?;
         }
@@ -360,7 +358,7 @@ impl GroupOptions {
         self.check()?;
         // The user's code is asked for its name here, where no lock is held.
         if let Some((stored, strategy)) = self.strategy.take() {
-            let stored = stored.map_or_else(|| custom(&*strategy), Ok)?;
+            let stored = stored.map_or_else(|| StoredStrategy::custom(&*strategy), Ok)?;
             self.plan.strategy = Some((stored, strategy));
         }
         let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
@@ -399,18 +397,4 @@ impl GroupOptions {
         }
         Ok(())
     }
-}
-
-fn check_retention(retention: &Retention) -> Result<()> {
-    within("retention (bytes)", retention.bytes.unwrap_or(1), 1, u64::MAX)?;
-    within("retention (entries)", retention.entries.unwrap_or(1), 1, u64::MAX)?;
-    retention.age.map_or(Ok(()), |age| aged("retention (age)", age))?;
-    retention.idle.map_or(Ok(()), |idle| lasting("retention (ignore_idle_groups_after)", idle))
-}
-
-/// How a strategy of the user's own is stored.
-fn custom(strategy: &dyn Assign) -> Result<StoredStrategy> {
-    let name = name_of(strategy)?;
-    named("strategy", &name)?;
-    Ok(StoredStrategy::Custom(name.into()))
 }

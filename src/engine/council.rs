@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::board::Board;
 use super::desk::{Desk, State};
 use super::journal::now_of;
-use crate::assign::{Assign, Assignment, Handover, View, decide, handover_of};
+use super::manifest::StoredStrategy;
+use crate::assign::{Assign, Assignment, Handover, View, decide, handover_of, name_of};
 use crate::error::{Error, Result};
 use crate::events::{Cause, Event};
 use crate::ledger::{Roster, Target};
+use crate::limits;
 
 /// What a strategy is asked.
 pub(super) struct Question {
@@ -19,6 +21,15 @@ pub(super) struct Question {
     slots: Vec<u16>,
     /// What the group was like.
     pub(super) version: u64,
+}
+
+impl StoredStrategy {
+    /// How a strategy of the user's own is stored.
+    pub(crate) fn custom(strategy: &dyn Assign) -> Result<Self> {
+        let name = name_of(strategy)?;
+        limits::named("strategy", &name)?;
+        Ok(Self::Custom(name.into()))
+    }
 }
 
 impl Question {

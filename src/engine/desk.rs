@@ -286,50 +286,6 @@ impl Desk {
         Ok(())
     }
 
-    /// Does one thing to the ledger under the lock.
-    pub(super) fn change<T>(
-        &self,
-        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
-    ) -> Result<T> {
-        let (state, now) = self.enter()?;
-        self.decide(state, now, decide)
-    }
-
-    /// The same, but asks no strategy before: for callers that hold locks of the stream.
-    pub(super) fn amend<T>(
-        &self,
-        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
-    ) -> Result<T> {
-        self.check_write()?;
-        let mut state = self.state.lock();
-        let now = now_of(&self.ground.time);
-        self.catch_up(&mut state, now)?;
-        self.decide(state, now, decide)
-    }
-
-    /// What [`change`](Self::change) does once the group is locked.
-    pub(super) fn decide<T>(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        now: Now,
-        decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
-    ) -> Result<T> {
-        let State { ledger, events, .. } = &mut *state;
-        let mut decided = decide(ledger, now, events);
-        if decided.is_ok() && self.take_unseen(&mut state, now)? {
-            let State { ledger, events, .. } = &mut *state;
-            decided = decide(ledger, now, events);
-        }
-        if decided.is_err() {
-            state.events.clear();
-        }
-        self.commit(&mut state)?;
-        self.move_on(&mut state, now)?;
-        self.stir(&mut state, now);
-        self.finish(state)?;
-        decided
-    }
-
     /// Looks at the group as it is now.
     pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Ledger, Now) -> T) -> Result<T> {
         self.look_at(|state, now| see(&mut state.ledger, now))

@@ -12,6 +12,7 @@
 //! | `groups` | making, finding and deleting groups |
 //! | `manifest` | what the stream and its groups are, on disk |
 //! | `desk` | one group: its ledger, its lock |
+//! | `change` | changing it under its lock |
 //! | `membership` | coming to it and going |
 //! | `position` | what is done to it as a whole |
 //! | `council` | asking its strategy who owns what |
@@ -33,6 +34,7 @@
 
 mod board;
 mod claim;
+mod change;
 mod council;
 mod desk;
 mod ground;
@@ -74,5 +76,6 @@ pub(crate) use open::Trial;
 pub(crate) use open::{Made, Plan, micros};
 pub(crate) use parcel::Parcel;
 pub(crate) use post::Post;
+pub(crate) use retain::check_retention;
 pub(crate) use settle::{Outcome, Verb};
 pub(crate) use tour::{Span, Tour};

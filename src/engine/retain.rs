@@ -31,6 +31,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::info::{Holder, Trimmed, TrimmedPartition};
+use crate::limits::{aged, lasting, within};
 use crate::log::retain::{Limits, choose};
 use crate::log::{self, Log};
 use crate::loss::Loss;
@@ -95,6 +96,14 @@ impl Keeper {
 pub(super) fn stored(retention: &Retention) -> StoredRetention {
     let Retention { settled, bytes, age, entries, idle } = *retention;
     StoredRetention { settled, bytes, age: age.map(micros), entries, idle: idle.map(micros) }
+}
+
+/// Refuses bounds of nothing, and ages beyond all use.
+pub(crate) fn check_retention(retention: &Retention) -> Result<()> {
+    within("retention (bytes)", retention.bytes.unwrap_or(1), 1, u64::MAX)?;
+    within("retention (entries)", retention.entries.unwrap_or(1), 1, u64::MAX)?;
+    retention.age.map_or(Ok(()), |age| aged("retention (age)", age))?;
+    retention.idle.map_or(Ok(()), |idle| lasting("retention (ignore_idle_groups_after)", idle))
 }
 
 impl Bound {
@@ -207,13 +216,11 @@ impl Mill {
         let first = if desks.is_empty() { 0 } else { u64::MAX };
         let mut needs = vec![Need { first, holder: None }; partitions.len()];
         for (name, desk) in &desks {
-            let firsts = match desk {
-                Ok(desk) => desk.needs(&partitions, self.keeper.retention.idle),
+            let firsts = if let Ok(desk) = desk {
+                desk.needs(&partitions, self.keeper.retention.idle)
+            } else {
                 // Nobody can tell what it needs.
-                Err(_) => {
-                    let starts = partitions.iter().map(|p| self.ground.logs[*p as usize].start());
-                    Some(starts.collect())
-                }
+                Some(partitions.iter().map(|p| self.ground.logs[*p as usize].start()).collect())
             };
             for (need, first) in needs.iter_mut().zip(firsts.into_iter().flatten()) {
                 if first < need.first {
@@ -233,14 +240,14 @@ impl Mill {
         let desks = self.each_desk();
         let mut losses: Vec<Vec<(String, Loss)>> = Vec::with_capacity(aims.len());
         for (partition, aim) in aims {
-            let mut lost = Vec::new();
+            let mut losers = Vec::new();
             for desk in &desks {
-                let loss = desk.trimmed(*partition, *aim)?;
-                if !loss.is_empty() {
-                    lost.push((desk.name.to_string(), loss));
+                let lost = desk.trimmed(*partition, *aim)?;
+                if !lost.is_empty() {
+                    losers.push((desk.name.to_string(), lost));
                 }
             }
-            losses.push(lost);
+            losses.push(losers);
         }
         desks.iter().try_for_each(|desk| desk.flush())?;
         for ((partition, aim), lost) in aims.iter().zip(losses) {

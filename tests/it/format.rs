@@ -64,7 +64,7 @@ fn write_shipping(stream: &Stream, clock: &ManualClock) -> Vec<Consumer> {
     assert!(!held.ack_all().unwrap().is_complete(), "partition 1 was lost");
     group.reset_partition(0, Start::Earliest).unwrap();
     assert_eq!(stream.trim_before(EntryId::new(0, 53)).unwrap(), TRIMMED);
-    assert_eq!(group.info().unwrap().trimmed, TRIMMED);
+    assert_eq!(group.info().unwrap().trimmed.entries(), TRIMMED);
     vec![first, second]
 }
 
@@ -124,7 +124,10 @@ fn check_sample(dir: &Path, clean: bool) {
     assert!(stream.group("shipping").open_existing().is_err(), "its strategy is not passed");
     let shipping = stream.group("shipping").strategy(InTurn).open_existing().unwrap();
     let info = shipping.info().unwrap();
-    assert_eq!((info.strategy.as_str(), info.trimmed, info.members.len()), ("in-turn", TRIMMED, 0));
+    assert_eq!(
+        (info.strategy.as_str(), info.trimmed.entries(), info.members.len()),
+        ("in-turn", TRIMMED, 0)
+    );
     assert_eq!(shipping.join("packer-2").unwrap().assignment().unwrap(), [0, 1]);
 
     let group = stream.group("billing").open_existing().unwrap();

@@ -19,8 +19,8 @@ fn line(event: &Event) -> String {
         Event::Assigned { consumer, partitions, .. } => format!("{consumer} +{partitions:?}"),
         Event::Revoked { consumer, partitions, .. } => format!("{consumer} -{partitions:?}"),
         Event::Lost { consumer, partitions, .. } => format!("{consumer} !{partitions:?}"),
-        Event::Trimmed { partition, first, end, entries } => {
-            format!("{partition}-{first} to {end} trimmed, {entries} lost")
+        Event::Trimmed { partition, first, end, lost } => {
+            format!("{partition}-{first} to {end} trimmed, {} lost", lost.entries())
         }
         Event::Exhausted { id, attempts, fate } => match fate {
             Fate::Parked => format!("{id} parked after {attempts}"),

@@ -8,6 +8,7 @@ use super::super::{OnTrimmed, Then};
 use super::hands::{Hands, Place};
 use super::*;
 use crate::blocked::Unclaimed;
+use crate::loss::Loss;
 
 pub(super) const MAX_DELIVERIES: u16 = 3;
 pub(super) const BACKOFF: u64 = 10 * SECOND;
@@ -363,20 +364,26 @@ impl Model {
         self.reset[p] = next_lease;
     }
 
-    /// The log of a partition starts at `start` now. Says how many entries that costs.
-    pub(super) fn trim(&mut self, p: usize, start: u64) -> u64 {
+    /// The log of a partition starts at `start` now. Says what that costs.
+    pub(super) fn trim(&mut self, p: usize, start: u64) -> Loss {
         self.log_starts[p] = start;
         let end = match self.on_trimmed {
             Some(OnTrimmed::Latest) if self.cursors[p] < start => self.ends[p].max(start),
             Some(OnTrimmed::Error) => start.min(self.cursors[p]),
             _ => start,
         };
-        let mut lost = 0;
+        let mut lost = Loss::default();
         self.each_until(p, end, |what| {
-            lost += u64::from(!matches!(what, What::Settled));
+            match what {
+                What::Settled => {}
+                What::Waiting { lease: 0, .. } => lost.unread += 1,
+                What::Waiting { .. } => lost.delayed += 1,
+                What::Leased { .. } => lost.pending += 1,
+                What::Parked { .. } => lost.parked += 1,
+            }
             *what = What::Settled;
         });
-        if lost > 0 {
+        if !lost.is_empty() {
             self.trimmed[p] = self.trimmed[p].max(end);
         }
         lost

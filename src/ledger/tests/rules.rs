@@ -341,7 +341,7 @@ fn tokens_of_trimmed_and_of_settled_neighbours_are_void_for_their_own_reasons() 
     let a = desk.join("a");
     let claim = desk.read(a, 10)[0];
     desk.ack(&[Claim { run: Run::new(0, 254, 6), ..claim }]);
-    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 256, 260, out)), 4);
+    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 256, 260, out)).entries(), 4);
     let lost = desk.ack(&[claim]);
     let why: Vec<Lost> = lost.iter().map(|(_, why)| *why).collect();
     assert_eq!(why, [[Lost::Trimmed; 6].as_slice(), &[Lost::Settled; 4]].concat());
@@ -352,7 +352,7 @@ fn what_a_policy_passed_and_a_reset_brought_back_was_not_trimmed() {
     let latest = Policy { on_trimmed: OnTrimmed::Latest, ..policy() };
     let mut desk = Desk::new(latest, &[250]);
     let a = desk.join("a");
-    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 252, 300, out)), 50);
+    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 252, 300, out)).entries(), 50);
     desk.run(|ledger, _, out| ledger.reset(0, 252, out)).unwrap();
     let claim = desk.read(a, 10)[0];
     assert_eq!(desk.ack(&[claim]), []);

@@ -196,7 +196,7 @@ fn moving() -> Desk {
     let id = EntryId::new(2, 5);
     assert_eq!(desk.run(|l, _, out| l.settle_through(a, seen, id, out)).unwrap(), 6);
     desk.run(|ledger, _, out| ledger.reset(1, 4, out)).unwrap();
-    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 255, 300, out)), 5);
+    assert_eq!(desk.run(|ledger, _, out| ledger.trimmed(0, 255, 300, out)).entries(), 5);
     let last = desk.ledger.owners.list.clone();
     assert_eq!(last[..2], [Owner::Member(a.slot), Owner::Member(b.slot)]);
     assert_eq!(last[2..4], [Owner::Leaving(Some(a.slot)), Owner::Member(b.slot)]);
