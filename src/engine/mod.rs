@@ -33,8 +33,8 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod board;
-mod claim;
 mod change;
+mod claim;
 mod council;
 mod desk;
 mod ground;

@@ -131,18 +131,7 @@ impl Pair {
             Op::Reject(picks) => self.reject(&self.picked(picks)),
             Op::Release(picks) => self.release(&self.picked(picks)),
             Op::Extend(picks, until) => self.extend(&self.picked(picks), now + until),
-            Op::Claim { who, picks, idle } => {
-                let ids = self.picked(picks).into_iter().map(|(id, _)| id).collect();
-                self.claim(*who, ids, *idle);
-            }
-            Op::Sweep { who, from, max, idle } => {
-                let from = self.picked(&[*from]).first().map_or(EntryId::new(0, 0), |(id, _)| *id);
-                self.sweep(*who, from, *max, *idle);
-            }
-            Op::AckIds(picks) => {
-                let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
-                self.ack_ids(&ids);
-            }
+            Op::Claim { .. } | Op::Sweep { .. } | Op::AckIds(_) => self.by_id(op),
             Op::Touch(who) => {
                 if let Some(member) = self.member(*who) {
                     self.desk.ledger.touch_untimed(member);
@@ -157,6 +146,42 @@ impl Pair {
                 self.model.expire(self.now());
             }
             Op::Skip(partition, count) => self.skip(place(partition), *count),
+            Op::Redrive(_) | Op::Drop(_) => self.set_aside(op),
+            Op::Through { who, partition, back, behind } => {
+                self.settle_through(*who, place(partition), *back, *behind);
+            }
+            Op::SettleHeld(who) => self.settle_held(*who),
+            Op::Reset(partition, to) => self.reset(place(partition), *to),
+            Op::Trim(partition, to) => self.trim(place(partition), *to),
+            Op::Snapshot => self.desk.snapshot(),
+            Op::Reopen { unclean, cut } => self.reopen(*unclean, *cut),
+            Op::Follow(_) | Op::Choose { .. } | Op::Open | Op::Grow => self.assign(op),
+        }
+    }
+
+    /// What names entries by id, whoever holds them.
+    fn by_id(&mut self, op: &Op) {
+        match op {
+            Op::Claim { who, picks, idle } => {
+                let ids = self.picked(picks).into_iter().map(|(id, _)| id).collect();
+                self.claim(*who, ids, *idle);
+            }
+            Op::Sweep { who, from, max, idle } => {
+                let from = self.picked(&[*from]).first().map_or(EntryId::new(0, 0), |(id, _)| *id);
+                self.sweep(*who, from, *max, *idle);
+            }
+            Op::AckIds(picks) => {
+                let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
+                self.ack_ids(&ids);
+            }
+            _ => unreachable!("other steps name no ids"),
+        }
+    }
+
+    /// What concerns entries that were set aside.
+    fn set_aside(&mut self, op: &Op) {
+        let now = self.now();
+        match op {
             Op::Redrive(picks) => {
                 let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
                 self.desk.run(|ledger, now, out| ledger.redrive(now.at, &ids, out));
@@ -174,15 +199,7 @@ impl Pair {
                 self.desk.run(|ledger, _, out| ledger.discard_parked(&ids, out));
                 self.unpark(&ids, |_| What::Settled);
             }
-            Op::Through { who, partition, back, behind } => {
-                self.settle_through(*who, place(partition), *back, *behind);
-            }
-            Op::SettleHeld(who) => self.settle_held(*who),
-            Op::Reset(partition, to) => self.reset(place(partition), *to),
-            Op::Trim(partition, to) => self.trim(place(partition), *to),
-            Op::Snapshot => self.desk.snapshot(),
-            Op::Reopen { unclean, cut } => self.reopen(*unclean, *cut),
-            Op::Follow(_) | Op::Choose { .. } | Op::Open | Op::Grow => self.assign(op),
+            _ => unreachable!("other steps leave them alone"),
         }
     }
 

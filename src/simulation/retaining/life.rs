@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::id::EntryId;
 use crate::loss::Loss;
+use crate::pending::PendingQuery;
 use crate::policy::Backoff;
 use crate::start::Start;
 use crate::stream::Stream;
@@ -34,7 +35,7 @@ struct Sight {
 impl Sight {
     fn of(group: &Group) -> Result<Self> {
         let info = group.info()?;
-        let pending = group.pending(usize::MAX)?;
+        let pending = group.pending_entries(&PendingQuery::default().max(u32::MAX))?;
         Ok(Self {
             next: info.partitions.iter().map(|partition| partition.next).collect(),
             pending: pending.iter().map(|entry| (entry.id, entry.consumer.is_some())).collect(),

@@ -94,7 +94,10 @@ fn a_roll_in_one_partition_takes_what_is_old_in_the_others() {
     append(&stream, 21);
     clock.advance(HOUR);
     let key = millstream::NewEntry::new(PAYLOAD).key("one partition's");
-    let rolls = (0..4).map(|_| stream.append(key.clone()).unwrap().partition()).next_back();
+    let mut rolls = None;
+    for _ in 0..4 {
+        rolls = Some(stream.append(key.clone()).unwrap().partition());
+    }
     let starts: Vec<u64> = stream.info().unwrap().partitions.iter().map(|p| p.start).collect();
     let wanted =
         |p: u32| if Some(p) == rolls { starts[p as usize] >= 6 } else { starts[p as usize] == 6 };
