@@ -62,7 +62,7 @@ impl Desk {
         } else {
             if !shared {
                 // What this one came for may be another's to read.
-                self.stir_others(&state, now, post.member.slot);
+                self.stir_others(&mut state, now, post.member.slot);
             }
             self.finish(state)?;
         }

@@ -4,6 +4,8 @@
 //! assignment stands beside it, in [`Readers`]. It is brought up to date under the group's lock;
 //! who gets a partition is rung then, so an append that still saw the old owner costs nothing.
 
+use std::cell::Cell;
+
 use super::desk::{Desk, State};
 use crate::clock::Moment;
 use crate::ledger::{Claim, Ledger, NOBODY, Now};
@@ -85,12 +87,20 @@ impl Desk {
         self.waiters.rearm();
     }
 
-    /// As [`stir`](Self::stir), after a read of the member in `slot` found nothing for itself.
-    pub(super) fn stir_others(&self, state: &State, now: Now, slot: u16) {
+    /// As [`stir`](Self::stir), after a read of the member in `slot` found nothing for itself. Who
+    /// is at its limits waits for room: two such reads would wake each other without an end.
+    pub(super) fn stir_others(&self, state: &mut State, now: Now, slot: u16) {
+        let limited = Cell::new(state.limited);
         self.waiters.ring_where(usize::MAX, |read| {
             let other = u16::try_from(read).ok().filter(|other| *other != slot);
-            other.is_some_and(|other| self.has_more(state, now.at, other))
+            let Some(other) = other.filter(|other| self.has_more(state, now.at, *other)) else {
+                return false;
+            };
+            let room = state.ledger.room_of(other) > 0;
+            limited.set(limited.get() || !room);
+            room
         });
+        state.limited = limited.get();
     }
 
     /// Whether a read of the member in `slot` would find an entry, but for its limits.
@@ -107,5 +117,72 @@ impl Desk {
                 let own = ledger.owned(slot);
                 own.filter_map(|p| Some((logs.get(p as usize)?, p))).any(|(log, p)| fresh(log, p))
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::assign::CooperativeSticky;
+    use crate::blocked::Blocked;
+    use crate::clock::{ManualClock, Moment, time_of};
+    use crate::engine::{
+        Answer, GroupPlan, Handle, Made, Mill, Parcel, Plan, Post, Seat, StoredStrategy, Trial,
+        Verb, Want, open_group,
+    };
+    use crate::entry::NewEntry;
+    use crate::start::Start;
+    use crate::storage::Memory;
+    use crate::waiters::{Waiting, Woken};
+
+    const ONE: Want = Want { max: 1, lease: None };
+
+    /// A group of two members, each with a partition of two entries of which it holds one, and as
+    /// many more as `plan` lets it.
+    fn pair(plan: GroupPlan) -> (Arc<Seat>, [Arc<Post>; 2], [Arc<Parcel>; 2]) {
+        let options = Plan {
+            partitions: Some(2),
+            segment_bytes: None,
+            entry_bytes_max: None,
+            durability: None,
+            time: time_of(&ManualClock::self_advancing()),
+            trial: Trial::default(),
+        };
+        let mill = Mill::open(Arc::new(Memory::new()), Made::New, options).unwrap();
+        (0..4).for_each(|_| assert!(mill.append(&NewEntry::new("e")).is_ok()));
+        let handle = Arc::new(Handle { mill });
+        let strategy = (StoredStrategy::CooperativeSticky, Arc::new(CooperativeSticky) as _);
+        let plan = GroupPlan { strategy: Some(strategy), ..plan };
+        let seat = open_group(&handle, "g", Made::New, &plan, Some(&Start::Earliest)).unwrap();
+        let join =
+            |name| Arc::new(Post::new(Arc::clone(&seat), name, seat.desk.join(name).unwrap()));
+        let posts = ["a", "b"].map(join);
+        let held = [&posts[0], &posts[1]].map(|post| match seat.desk.lend(post, ONE).unwrap() {
+            Answer::Lent(parcel) => parcel,
+            Answer::Nothing(why) => panic!("{why:?}"),
+        });
+        (seat, posts, held)
+    }
+
+    fn is_limited(seat: &Seat, post: &Arc<Post>) -> bool {
+        matches!(seat.desk.lend(post, ONE).unwrap(), Answer::Nothing(Blocked::InFlight))
+    }
+
+    fn is_rung(seat: &Seat, waiting: &Waiting<'_>) -> bool {
+        waiting.park(&seat.desk.ground.time, Moment::ZERO, Moment::NEVER) == Woken::Rung
+    }
+
+    #[test]
+    fn reads_at_their_limits_do_not_wake_each_other_but_room_does() {
+        let plan = GroupPlan { max_in_flight_per_consumer: Some(1), ..GroupPlan::default() };
+        let (seat, [a, b], held) = pair(plan);
+        let waiting = [&a, &b].map(|post| seat.desk.waiters.enter(super::tag(post.member.slot)));
+        assert!(is_limited(&seat, &a) && is_limited(&seat, &b));
+        assert!(is_limited(&seat, &a) && is_limited(&seat, &b));
+        assert!(!waiting.iter().any(|waiting| is_rung(&seat, waiting)));
+        let claims = held[1].claims(0..1);
+        assert!(b.settle(&claims, Verb::Ack).unwrap().refused.is_empty());
+        assert!(is_rung(&seat, &waiting[1]));
     }
 }

@@ -209,10 +209,15 @@ impl Ledger {
     /// How many more entries the member may be given.
     pub(crate) fn room(&self, member: MemberId) -> Result<u64> {
         self.members.get(member)?;
-        let own = self.entries.leased_by(member.slot);
+        Ok(self.room_of(member.slot))
+    }
+
+    /// The same for the member in a slot.
+    pub(crate) fn room_of(&self, slot: u16) -> u64 {
+        let own = self.entries.leased_by(slot);
         let all = self.policy.max_in_flight.saturating_sub(self.entries.index.leased);
         let own = self.policy.max_in_flight_per_consumer.saturating_sub(own);
-        Ok(all.min(own).min(PENDING_MAX.saturating_sub(self.entries.pending())))
+        all.min(own).min(PENDING_MAX.saturating_sub(self.entries.pending()))
     }
 
     /// The live members, by slot.
