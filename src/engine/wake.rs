@@ -47,8 +47,8 @@ impl Desk {
         }
     }
 
-    /// The same for claims that were handed back. Where nobody may read them, somebody has to look
-    /// all the same: they may be what a hand-over waits for.
+    /// The same for claims that were handed back. Where nobody waits who may read them, somebody has
+    /// to look all the same: they may be what a hand-over waits for, or room that another needs.
     pub(super) fn ring_for(&self, claims: &[Claim]) {
         if claims.is_empty() || self.waiters.is_empty() {
             return;
@@ -58,10 +58,15 @@ impl Desk {
             Readers::Owners(owners) => {
                 let slot = |claim: &Claim| owners.get(claim.run.partition as usize).copied();
                 let slots: Vec<u16> = claims.iter().map(|c| slot(c).unwrap_or(NOBODY)).collect();
-                if slots.contains(&NOBODY) {
+                let mine = |read| slots.iter().any(|slot| tag(*slot) == read);
+                let found = Cell::new(false);
+                self.waiters.ring_where(usize::MAX, |read| {
+                    found.set(found.get() || mine(read));
+                    mine(read)
+                });
+                if slots.contains(&NOBODY) || !found.get() {
                     self.waiters.ring_first();
                 }
-                self.waiters.ring_where(usize::MAX, |read| slots.iter().any(|s| tag(*s) == read));
             }
         }
     }
@@ -184,5 +189,18 @@ mod tests {
         let claims = held[1].claims(0..1);
         assert!(b.settle(&claims, Verb::Ack).unwrap().refused.is_empty());
         assert!(is_rung(&seat, &waiting[1]));
+    }
+
+    #[test]
+    fn what_is_handed_back_wakes_who_waits_for_room_in_another_partition() {
+        let (seat, [a, b], held) =
+            pair(GroupPlan { max_in_flight: Some(2), ..GroupPlan::default() });
+        let waiting = seat.desk.waiters.enter(super::tag(b.member.slot));
+        assert!(is_limited(&seat, &b) && !is_rung(&seat, &waiting));
+        assert_ne!(held[0].id(0).partition(), held[1].id(0).partition());
+        seat.desk.hand_back(&held[0].claims(0..1), &[]);
+        assert!(is_rung(&seat, &waiting));
+        assert!(!is_limited(&seat, &b));
+        drop(a);
     }
 }
