@@ -269,7 +269,7 @@ impl Desk {
     }
 
     /// Keeps a member alive as long as one of its reads is blocked.
-    fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
+    pub(super) fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
         let (mut state, _) = self.enter()?;
         let blocked = state.ledger.block(member);
         self.finish(state)?;
@@ -367,7 +367,7 @@ impl Basket {
 }
 
 /// The sign of life of a blocked read.
-struct Alive<'a> {
+pub(super) struct Alive<'a> {
     desk: &'a Desk,
     member: MemberId,
 }

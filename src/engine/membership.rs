@@ -122,9 +122,11 @@ impl Desk {
         failure.map_or(Ok(()), Err)
     }
 
-    /// One blocked read less keeps the member alive.
+    /// One blocked read less keeps the member alive. Whoever keeps the timer did not reckon with the
+    /// end of its session.
     pub(super) fn unblock(&self, member: MemberId) {
         let now = self.ground.time.now();
         self.lock().ledger.unblock(now, member);
+        self.waiters.rearm();
     }
 }

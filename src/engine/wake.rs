@@ -203,4 +203,15 @@ mod tests {
         assert!(!is_limited(&seat, &b));
         drop(a);
     }
+
+    #[test]
+    fn a_session_that_runs_again_sets_the_timer() {
+        let (seat, [a, b], held) = pair(GroupPlan::default());
+        let waiting = seat.desk.waiters.enter(super::tag(a.member.slot));
+        drop(seat.desk.stay_alive(b.member).unwrap());
+        // Where nothing is due and nobody called, a self-advancing clock has nothing to wait for.
+        let woken = waiting.park(&seat.desk.ground.time, Moment::NEVER, Moment::NEVER);
+        assert_eq!(woken, Woken::Time);
+        drop(held);
+    }
 }
