@@ -103,13 +103,14 @@ impl Desk {
         loop {
             // Behind this, whoever publishes sees that somebody waits.
             self.ground.logs.iter().for_each(Log::order_after_appends);
+            // What comes due from now on is still to wake it, also if that is while it looks.
+            let looked = time.now();
             let answer = self.lend(post, want)?;
-            let now = time.now();
             if let Answer::Lent(_) = answer {
                 waiting.served();
                 return Ok(answer);
             }
-            if now >= until {
+            if time.now() >= until {
                 return Ok(answer);
             }
             if post.notices.announce() {
@@ -119,7 +120,7 @@ impl Desk {
             if matches!(answer, Answer::Nothing(Blocked::InFlight)) && self.is_shared() {
                 waiting.pass_on();
             }
-            let due = self.next_moment(now).min(self.ground.flush_moment());
+            let due = self.next_moment(looked).min(self.ground.flush_moment());
             if waiting.park(time, until, due) == Woken::Idle {
                 return Ok(answer);
             }
