@@ -1,6 +1,7 @@
 //! Strategies that panic or answer with what cannot be (A1): the group stays as it was and goes on,
 //! and whoever asked is told.
 
+mod locks;
 mod refused;
 mod sweep;
 
