@@ -46,7 +46,7 @@ impl Desk {
             state.events.clear();
         }
         self.commit(&mut state)?;
-        self.move_on(&mut state, now)?;
+        self.move_on_behind(&mut state, now);
         self.stir(&mut state, now);
         self.finish(state)?;
         decided

@@ -197,18 +197,25 @@ impl Desk {
 
     /// Goes on with a hand-over of partitions, and tells who waits that the assignment changed.
     pub(super) fn move_on(&self, state: &mut State, now: Now) -> Result<()> {
-        while state.ledger.is_moving() {
+        let mut outcome = Ok(());
+        while outcome.is_ok() && state.ledger.is_moving() {
             let State { ledger, events, .. } = &mut *state;
             ledger.move_on(now.at, events);
             if events.is_empty() {
                 break;
             }
-            self.commit(state)?;
+            outcome = self.commit(state);
         }
         if std::mem::take(&mut state.shifted) {
             self.waiters.ring_all();
         }
-        Ok(())
+        outcome
+    }
+
+    /// The same behind something that is done, and not undone if this cannot be written now: the
+    /// next call goes on with it, and tells what is wrong.
+    pub(super) fn move_on_behind(&self, state: &mut State, now: Now) {
+        let _ = self.move_on(state, now);
     }
 
     /// Before members go, by the events that were decided on: releases what was handed to them and
@@ -246,6 +253,7 @@ impl Desk {
                 assigns |= match event {
                     Event::Round(round) => !(round.open && ledger.is_open()),
                     Event::Left { .. } => !ledger.is_open(),
+                    Event::Evicted { .. } => true,
                     _ => false,
                 };
                 ledger.apply(event);

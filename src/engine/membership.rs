@@ -63,7 +63,7 @@ impl Desk {
         ledger.plan(now.at, target, events);
         self.commit(&mut state)?;
         state.failed = None;
-        self.move_on(&mut state, now)?;
+        self.move_on_behind(&mut state, now);
         state.ledger.touch(now.at, member)?;
         let notices = state.told.notices(member.slot);
         // What it is given at once is no news for a read that blocks later.

@@ -213,6 +213,11 @@ impl Ledger {
         own.range(from..).next().or_else(|| own.first()).copied()
     }
 
+    /// Whether a partition is being handed over that nobody holds live leases in.
+    pub(crate) fn is_let_go(&self, partition: u32) -> bool {
+        matches!(self.owners.owner(partition), Owner::Leaving(_)) && !self.is_busy(partition)
+    }
+
     /// Whether somebody holds live leases in a partition that is being handed over.
     pub(super) fn is_busy(&self, partition: u32) -> bool {
         let leaving = matches!(self.owners.owner(partition), Owner::Leaving(_));
