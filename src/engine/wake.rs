@@ -151,6 +151,7 @@ mod tests {
             segment_bytes: None,
             entry_bytes_max: None,
             durability: None,
+            retention: None,
             time: time_of(&ManualClock::self_advancing()),
             trial: Trial::default(),
         };

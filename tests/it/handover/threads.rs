@@ -36,7 +36,9 @@ impl Work {
                 continue;
             }
             // From the first ack on they may be another's, or done.
-            ids.iter().for_each(|id| drop(self.held.lock().unwrap().remove(id)));
+            for id in &ids {
+                self.held.lock().unwrap().remove(id);
+            }
             match batch.ack_all() {
                 Ok(outcome) => assert!(outcome.is_complete(), "{outcome:?}"),
                 Err(error) => return assert!(error.is_closed(), "{error}"),
