@@ -255,8 +255,8 @@ impl Ledger {
         stopped
     }
 
-    /// Looks for idle entries of one chunk. Says whether all of it was looked through in vain;
-    /// fails with where and why it stopped.
+    /// Looks for idle entries of one chunk. Says whether that was in vain; fails with where and why
+    /// it stopped.
     fn look_into(
         &self,
         gate: &mut Gate,
@@ -267,7 +267,7 @@ impl Ledger {
     ) -> Result<bool, (EntryId, Unclaimed)> {
         let Some(window) = self.entries.window(partition) else { return Ok(false) };
         let start = number * CHUNK;
-        let mut in_vain = first <= start.max(window.floor);
+        let mut in_vain = true;
         let span = first.max(start)..start + CHUNK;
         for group in window.groups(span).filter(|group| group.tag.state().is_pending()) {
             let holder = self.entries.index.holds.get(group.hold).slot;

@@ -118,3 +118,24 @@ impl Pair {
         }
     }
 }
+
+#[test]
+fn a_redriven_entry_is_found_in_a_chunk_that_was_looked_through_in_vain() {
+    let mut desk = Desk::plain();
+    let a = desk.join("a");
+    let claim = desk.read(a, 6)[0];
+    nack(&mut desk, &[one(&claim, 252)], Again::Never);
+    desk.advance(10);
+    let kept: Vec<Claim> = [250, 251, 253, 254, 255].map(|offset| one(&claim, offset)).into();
+    extend(&mut desk, &kept, 60);
+    let found = |desk: &mut Desk| {
+        let (now, mut claims) = (desk.now.at, Claims::default());
+        let (idle, from) = (Duration::from_secs(5), EntryId::new(0, 0));
+        assert_eq!(desk.ledger.idle_claims(now, a, idle, from, 9, &mut claims).unwrap(), None);
+        desk.ledger.validate();
+        claims.runs
+    };
+    assert_eq!(found(&mut desk), []);
+    desk.run(|ledger, now, out| ledger.redrive(now.at, &[EntryId::new(0, 252)], out));
+    assert_eq!(found(&mut desk), [Run::new(0, 252, 1)]);
+}
