@@ -15,14 +15,14 @@ impl Pair {
         (120_usize.saturating_sub(all), 70_usize.saturating_sub(own))
     }
 
-    pub(super) fn claim(&mut self, who: usize, ids: Vec<EntryId>, idle: u64) {
+    pub(super) fn claim(&mut self, who: usize, ids: &[EntryId], idle: u64) {
         let Some(member) = self.member(who) else { return };
         let (min_idle, now) = (Duration::from_micros(idle), self.desk.now.at);
         let since = now.0.checked_sub(idle);
         let wanted = ids.iter().copied().collect();
         let expected =
             self.model.claim(&wanted, member.join, since, usize::MAX, self.rooms(member));
-        let claims = self.desk.ledger.claimable(now, member, min_idle, ids.clone());
+        let claims = self.desk.ledger.claimable(now, member, min_idle, ids.to_vec());
         let others = ids.iter().any(|id| !self.model.hands.may_read(member.join, id.partition()));
         let claims = match claims {
             Err(Error::NotAssigned { .. }) if others => return,
@@ -72,7 +72,9 @@ impl Pair {
             let some = !claims.runs.is_empty();
             some.then(|| ledger.claim(now.at, member, &claims.runs, out).unwrap())
         });
-        spent.iter().for_each(|id| self.model.exhaust(*id));
+        for id in spent {
+            self.model.exhaust(id);
+        }
         let Some(number) = number else { return };
         let person = self.model.people.get_mut(NAMES[who]).unwrap();
         person.alive_until = person.alive_until.max(now + SESSION);

@@ -163,8 +163,8 @@ impl Pair {
     fn by_id(&mut self, op: &Op) {
         match op {
             Op::Claim { who, picks, idle } => {
-                let ids = self.picked(picks).into_iter().map(|(id, _)| id).collect();
-                self.claim(*who, ids, *idle);
+                let ids: Vec<EntryId> = self.picked(picks).iter().map(|(id, _)| *id).collect();
+                self.claim(*who, &ids, *idle);
             }
             Op::Sweep { who, from, max, idle } => {
                 let from = self.picked(&[*from]).first().map_or(EntryId::new(0, 0), |(id, _)| *id);
