@@ -231,10 +231,14 @@ impl Desk {
         };
         let mut partition = first;
         loop {
-            if partition < partitions {
-                self.gather_from(state, partition, basket)?;
-            }
             let next = state.readable_from(slot, partition + 1, partitions).unwrap_or(first);
+            if partition < partitions
+                && let Err(error) = self.gather_from(state, partition, basket)
+            {
+                // It is told each time it is met, but holds up no other partition.
+                state.set_turn(slot, next);
+                return Err(error);
+            }
             if !basket.has_room() {
                 state.set_turn(slot, next);
                 return Ok(());

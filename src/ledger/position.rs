@@ -70,6 +70,9 @@ impl Ledger {
         self.members.get(member)?;
         let (from, mut left) = (out.len(), self.entries.leased_by(member.slot));
         let held = left;
+        if held == 0 {
+            return Ok(0);
+        }
         for (partition, span) in self.entries.spans_with_deadlines() {
             if left == 0 {
                 break;

@@ -195,3 +195,25 @@ fn take_one(worker: &millstream::Consumer) -> u64 {
     assert!(batch.ack_all().unwrap().is_complete());
     offset
 }
+
+#[test]
+fn a_position_that_is_gone_holds_up_no_other_partition() {
+    let stream = options(&ManualClock::new()).partitions(2).in_memory().unwrap();
+    let group = with(OnTrimmed::Error)(stream.group("g")).open(Start::Earliest).unwrap();
+    fill(&stream, 800);
+    assert!(stream.trim_before(id(250)).unwrap() > 0);
+    let worker = group.join("worker").unwrap();
+    let mut read = 0;
+    for _ in 0..802 {
+        match worker.try_read(1) {
+            Ok(batch) => {
+                read += batch.len();
+                assert!(batch.ack_all().unwrap().is_complete());
+            }
+            Err(Error::PositionTrimmed { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(read, 400);
+    assert!(matches!(worker.try_read(1), Err(Error::PositionTrimmed { .. })));
+}
