@@ -274,10 +274,12 @@ impl Mill {
     pub(crate) fn maintain(&self) -> Result<Option<Duration>> {
         self.ground.check_write()?;
         self.flush_if_due()?;
+        // One that fails keeps no other from what is due.
+        let mut outcome = Ok(());
         for desk in self.each_desk() {
-            desk.maintain()?;
+            outcome = outcome.and(desk.maintain());
         }
-        self.retain()?;
+        outcome.and(self.retain())?;
         Ok(self.next_deadline())
     }
 

@@ -1,6 +1,6 @@
 //! One call of each kind, and what it tells.
 
-use millstream::{Cause, Error, Event, GroupState, Result};
+use millstream::{Cause, Error, Event, GroupState, Result, Start};
 
 use super::{FAULTS, Fault, Faulty, WAYS, Way};
 use crate::crew::{Crew, check_balanced, crew, drain, owned};
@@ -125,4 +125,22 @@ fn partitions_are_added_whatever_a_strategy_says() {
     crew.group.rebalance().unwrap();
     assert_eq!((drain(&members[0]).len(), drain(&members[1]).len()), (2, 2));
     assert_eq!(crew.group.lag().unwrap(), 0);
+}
+
+#[test]
+fn maintaining_a_group_whose_strategy_fails_sees_to_the_others_too() {
+    let faulty = Faulty::new(Fault::Panics, Way::Eager, 0);
+    let crew = crew(2, 0, |group| group.strategy(faulty.clone()).session_timeout(HOUR));
+    let other = crew.stream.group("later").session_timeout(HOUR).open(Start::Earliest).unwrap();
+    let events = other.events().unwrap();
+    let (stays, _silent) = (crew.join("stays"), crew.join("silent"));
+    let _idle = other.join("idle").unwrap();
+    crew.clock.advance(HOUR / 2);
+    stays.heartbeat().unwrap();
+    crew.clock.advance(HOUR / 2);
+    events.drain();
+    faulty.fail_next();
+    assert_eq!(reason(crew.stream.maintain()), words(Fault::Panics));
+    assert!(matches!(events.drain()[..], [Event::Left { .. }]));
+    assert!(crew.stream.maintain().is_ok());
 }
