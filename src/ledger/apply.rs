@@ -65,6 +65,7 @@ impl Ledger {
             Event::SettledThrough { partition, end, slot } => {
                 self.apply_settled_through(*partition, *end, *slot);
             }
+            Event::Passed { partition, end, how } => self.apply_passed(*partition, *end, *how),
             Event::Reset { partition, to } => self.apply_reset(*partition, *to),
             Event::Planned(planned) => self.owners.start(planned),
             Event::Round(round) => self.apply_round(round),
@@ -332,6 +333,6 @@ fn outside(first_lease: u64, hold: Hold) -> u64 {
 }
 
 /// Totals stop rather than wrap: a stored one may claim to be huge.
-fn add(total: &mut u64, count: u64) {
+pub(super) fn add(total: &mut u64, count: u64) {
     *total = total.saturating_add(count);
 }

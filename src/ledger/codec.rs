@@ -27,6 +27,7 @@
 //! | 19 | evicted from a partition that was revoked | partition, last |
 //! | 20 | claimed, whoever held it | run, lease number, slot |
 //! | 21 | acked by its id, whoever held it | run |
+//! | 28 | passed by its filter | partition, one past the last offset, what is counted (u8: 0 nothing, 1 acked, 2 lost, 3 trimmed), if anything: how many |
 //!
 //! Totals are the numbers of entries acked, discarded, lost, trimmed (unread, pending, delayed and
 //! parked ones) and redelivered, and of rebalances and the microseconds they took, since the group exists;
@@ -36,7 +37,7 @@
 //! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
 //! opening is going to end it, and a decoded delay is what is left of it.
 
-use super::event::{Event, Last, Reopening, Round, Run, Settle, Skip, Totals, Wait};
+use super::event::{Event, Last, Pass, Reopening, Round, Run, Settle, Skip, Totals, Wait};
 use super::policy::Exhausted;
 use super::replay::{Inconsistent, ensure};
 use super::times::{NEVER, Now};
@@ -126,6 +127,12 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put(out, *partition);
             put_last(out, *last);
         }
+        Event::Passed { partition, end, how } => {
+            out.push(28);
+            put(out, *partition);
+            put(out, *end);
+            put_pass(out, *how);
+        }
     }
 }
 
@@ -191,6 +198,11 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             at: now.at,
         },
         21 => Event::Settled { run: read_run(reader)?, how: Settle::AckedById },
+        28 => Event::Passed {
+            partition: reader.small()?,
+            end: reader.number()?,
+            how: read_pass(reader)?,
+        },
         _ => return Err(Inconsistent("no such event")),
     })
 }
@@ -199,6 +211,27 @@ fn read_skipped(reader: &mut Reader<'_>, why: Skip) -> Result<Event, Inconsisten
     let (partition, first, count) = (reader.small()?, reader.number()?, reader.number()?);
     let end = first.checked_add(count).ok_or(Inconsistent("an offset wraps"))?;
     Ok(Event::Skipped { partition, first, end, why })
+}
+
+fn put_pass(out: &mut Vec<u8>, how: Pass) {
+    let what = match how {
+        Pass::Filtered => return out.push(0),
+        Pass::Acked(_) => 1,
+        Pass::Lost(_) => 2,
+        Pass::Trimmed(_) => 3,
+    };
+    out.push(what);
+    put(out, how.own());
+}
+
+fn read_pass(reader: &mut Reader<'_>) -> Result<Pass, Inconsistent> {
+    Ok(match reader.byte()? {
+        0 => Pass::Filtered,
+        1 => Pass::Acked(reader.number()?),
+        2 => Pass::Lost(reader.number()?),
+        3 => Pass::Trimmed(reader.number()?),
+        _ => return Err(Inconsistent("no such way to pass")),
+    })
 }
 
 fn put_round(out: &mut Vec<u8>, round: &Round) {

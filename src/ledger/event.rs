@@ -123,6 +123,29 @@ pub(crate) enum Skip {
     Trimmed,
 }
 
+/// What becomes of entries that were never handed out, and that the cursor passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// None of them is for the group.
+    Filtered,
+    /// So many are, and count as acked.
+    Acked(u64),
+    /// The same, as lost.
+    Lost(u64),
+    /// The same, as trimmed.
+    Trimmed(u64),
+}
+
+impl Pass {
+    /// How many of the entries are for the group.
+    pub(crate) fn own(self) -> u64 {
+        match self {
+            Self::Filtered => 0,
+            Self::Acked(own) | Self::Lost(own) | Self::Trimmed(own) => own,
+        }
+    }
+}
+
 /// What was done since the group was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -205,6 +228,9 @@ pub(crate) enum Event {
     Skipped { partition: u32, first: u64, end: u64, why: Skip },
     /// All entries below `end` that no other member holds are done with.
     SettledThrough { partition: u32, end: u64, slot: u16 },
+    /// In a group with a filter, the cursor moves to `end`: what it passes is settled, and counted
+    /// only as far as `how` says.
+    Passed { partition: u32, end: u64, how: Pass },
     /// The group goes on from `to`: what is pending is forgotten, and what lies before is given up.
     Reset { partition: u32, to: u64 },
     /// A strategy chose who is to own what.

@@ -29,7 +29,7 @@
 //! | `member` | who is in the group, and for how long |
 //! | `owner` | which member reads which partition |
 //! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
-//! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `park`, `reopen` | the commands |
+//! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `pass`, `park`, `reopen` | the commands |
 //! | `need` | what retention asks: what is needed, what would be lost |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
 //! | `wire`, `codec`, `snapshot` | the stored form |
@@ -50,6 +50,7 @@ mod member;
 mod need;
 mod owner;
 mod park;
+mod pass;
 mod pending;
 mod policy;
 mod position;
@@ -73,7 +74,7 @@ pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
 pub(crate) use claim::Claims;
 pub(crate) use codec::{decode, encode};
 pub(crate) use deliver::Then;
-pub(crate) use event::{Claim, Event, MemberId, Round, Run, Settle, Skip};
+pub(crate) use event::{Claim, Event, MemberId, Pass, Round, Run, Settle, Skip};
 pub(crate) use owner::NOBODY;
 pub(crate) use policy::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
 pub(crate) use rebalance::{Roster, Target};

@@ -24,13 +24,25 @@ impl Ledger {
         id: EntryId,
         out: &mut Vec<Event>,
     ) -> Result<u64> {
+        self.settle_below(member, seen, id.partition(), id.offset().saturating_add(1), out)
+    }
+
+    /// The same for all below `end`.
+    pub(super) fn settle_below(
+        &self,
+        member: MemberId,
+        seen: u64,
+        partition: u32,
+        end: u64,
+        out: &mut Vec<Event>,
+    ) -> Result<u64> {
         self.members.get(member)?;
-        let (partition, slot) = (id.partition(), member.slot);
+        let slot = member.slot;
         let Some(window) = self.entries.window(partition) else {
             return Err(self.no_such_partition(partition));
         };
         self.check_assigned(slot, partition, seen)?;
-        let end = id.offset().saturating_add(1).min(OFFSETS_MAX);
+        let end = end.min(OFFSETS_MAX);
         let groups = window.groups(window.floor..end.max(window.floor));
         let count = groups.filter(|group| self.goes_through(group, slot)).map(|group| group.count);
         let count: u64 = count.sum();

@@ -60,7 +60,9 @@ impl Ledger {
                 (*first, *end) = ((*first).min(last), (*end).min(last));
                 cut
             }
-            Event::SettledThrough { partition, end, .. } => cut_to(end, end_of(*partition)),
+            Event::SettledThrough { partition, end, .. } | Event::Passed { partition, end, .. } => {
+                cut_to(end, end_of(*partition))
+            }
             Event::Reset { partition, to } => cut_to(to, end_of(*partition)),
             // It forgot what was left out, unless the log has lost more since.
             Event::Reopened(reopening) => {
@@ -107,6 +109,7 @@ impl Ledger {
                 ensure(*first <= window.cursor, "a range starts beyond the cursor")
             }
             Event::SettledThrough { partition, end: offset, .. }
+            | Event::Passed { partition, end: offset, .. }
             | Event::Reset { partition, to: offset } => {
                 ensure(self.entries.window(*partition).is_some(), "no such partition")?;
                 ensure(*offset <= OFFSETS_MAX, "an offset is out of bounds")

@@ -8,8 +8,10 @@ mod measure;
 mod model;
 mod needs;
 mod ops;
+mod passing;
 mod reopening;
 mod rules;
+mod sifting;
 mod stored;
 mod versus;
 

@@ -36,6 +36,12 @@ pub(super) enum Op {
     Block(usize, bool),
     Advance(u64),
     Skip(u32, u64),
+    Pass(u32, u64),
+    Sift {
+        who: usize,
+        max: usize,
+        gap: usize,
+    },
     Redrive(Vec<usize>),
     Drop(Vec<usize>),
     /// Settles a partition through an entry so far behind the cursor, by a member that knows of
@@ -98,6 +104,9 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..4_usize, any::<bool>()).prop_map(|(who, on)| Op::Block(who, on)),
         5 => (0..40 * SECOND).prop_map(Op::Advance),
         1 => (0..6_u32, 0..20_u64).prop_map(|(p, n)| Op::Skip(p, n)),
+        1 => (0..6_u32, 0..20_u64).prop_map(|(p, n)| Op::Pass(p, n)),
+        3 => (0..4_usize, 1..30_usize, 1..5_usize)
+            .prop_map(|(who, max, gap)| Op::Sift { who, max, gap }),
         1 => picks().prop_map(Op::Redrive),
         1 => picks().prop_map(Op::Drop),
         1 => (0..4_usize, 0..6_u32, 0..12_u64, 0..4_u64)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::event::{Last, Reopening, Round, Settle, Skip, Totals, Wait};
+use super::super::event::{Last, Pass, Reopening, Round, Settle, Skip, Totals, Wait};
 use super::super::owner::Owner;
 use super::super::{Exhausted, Inconsistent, NOBODY};
 use super::*;
@@ -43,6 +43,10 @@ fn all() -> Vec<Event> {
         Event::Skipped { partition: 1, first: 5, end: 1 << 50, why: Skip::Trimmed },
         Event::SettledThrough { partition: 1, end: 1 << 50, slot: 300 },
         Event::Reset { partition: 1, to: 1 << 50 },
+        Event::Passed { partition: 1, end: 1 << 50, how: Pass::Filtered },
+        Event::Passed { partition: 1, end: 1 << 50, how: Pass::Acked(1 << 20) },
+        Event::Passed { partition: 1, end: 1 << 50, how: Pass::Lost(1) },
+        Event::Passed { partition: 1, end: 1 << 50, how: Pass::Trimmed(0) },
         round(true, &[], &[], None),
         round(false, &[1, 300], &[(2, 5), (9, 300)], Some(1 << 20)),
         Event::Evicted { partition: 300, due, last },
@@ -101,7 +105,7 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let run = Run::new(1, 300, 100);
     let first: BTreeMap<u8, &str> =
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
-    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=21).collect::<Vec<u8>>());
+    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=21).chain([28]).collect::<Vec<u8>>());
     let never = super::super::times::NEVER;
     let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5];
     assert_eq!(encoded(&[handed_out(run, 200, 5)]), [&[3][..], &fields].concat());
@@ -112,6 +116,9 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     assert_eq!(encoded(&[settled]), [5, 1, 0xac, 0x02, 100]);
     let waits = Event::Waits { run, why: Wait::Nack, due: never, delay: 3, wall: 128 };
     assert_eq!(encoded(&[waits]), [8, 1, 0xac, 0x02, 100, 3, 0x80, 0x01]);
+    let passed = |how| Event::Passed { partition: 1, end: 300, how };
+    assert_eq!(encoded(&[passed(Pass::Filtered)]), [28, 1, 0xac, 0x02, 0]);
+    assert_eq!(encoded(&[passed(Pass::Trimmed(128))]), [28, 1, 0xac, 0x02, 3, 0x80, 0x01]);
 }
 
 #[test]
@@ -154,7 +161,8 @@ fn busy() -> Desk {
     desk.run(|l, now, out| l.extend(now.at, &nacked[..1], Moment(90 * SECOND), out, &mut lost));
     desk.read(b, 3);
     desk.run(|l, now, out| l.redrive_all(now.at, 9, out));
-    desk.run(|l, _, out| l.skip(1, 0, 1_000, out)).unwrap();
+    desk.run(|l, _, out| l.skip(1, 0, 500, out)).unwrap();
+    desk.run(|l, _, out| l.skip_own(1, 500, 1_000, |range| range.end - range.start, out)).unwrap();
     desk.run(|l, now, out| l.leave(now.at, b, out)).unwrap();
     let ids: Vec<EntryId> = [265, 266].map(|offset| EntryId::new(0, offset)).into();
     let claims = desk.ledger.claimable(desk.now.at, a, Duration::ZERO, ids).unwrap();
@@ -316,6 +324,7 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Skipped { partition: 9, first: 0, end: 1, why: Skip::Trimmed },
         Event::SettledThrough { partition: 9, end: 1, slot: 0 },
         Event::Reset { partition: 9, to: 1 },
+        Event::Passed { partition: 9, end: 1, how: Pass::Filtered },
         Event::Evicted { partition: 0, due, last },
         round(true, &[0], &[], None),
         reopened(&[300, 0, 0], 99),

@@ -146,6 +146,8 @@ impl Pair {
                 self.model.expire(self.now());
             }
             Op::Skip(partition, count) => self.skip(place(partition), *count),
+            Op::Pass(partition, count) => self.pass(place(partition), *count),
+            Op::Sift { who, max, gap } => self.sift(*who, *max, *gap),
             Op::Redrive(_) | Op::Drop(_) => self.set_aside(op),
             Op::Through { who, partition, back, behind } => {
                 self.settle_through(*who, place(partition), *back, *behind);
