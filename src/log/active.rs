@@ -12,6 +12,7 @@ use super::frame::{self, Header};
 use super::header::{self, FRAMES_AT, Footer, Mark, OPENING_FRAME_BYTES};
 use super::segment::{Segment, file_name};
 use super::settings::{Settings, Staging};
+use super::subjects::Count;
 use crate::error::{Error, Result};
 use crate::storage::Region;
 
@@ -29,6 +30,7 @@ pub(super) struct Active {
     pub(super) populated: u64,
     pub(super) next_mark: u64,
     pub(super) marks: usize,
+    pub(super) subjects: Count,
     /// Frames that the next flush writes, from `position - staged.len()` on.
     pub(super) staged: Vec<u8>,
     /// Nothing was appended since the segment was closed, so it is still cut to its end.
@@ -38,6 +40,7 @@ pub(super) struct Active {
 impl Active {
     pub(super) fn at_start(segment: Arc<Segment>, region: Arc<dyn Region>, position: u64) -> Self {
         Self {
+            subjects: Count::new(segment.capacity),
             segment,
             region,
             position,
@@ -49,25 +52,36 @@ impl Active {
         }
     }
 
-    /// What a reader of the finished segment needs, encoded.
+    /// What a reader of the finished segment needs, encoded. The counts of subjects are left out if
+    /// they do not fit behind the frames, into pages that are ready.
     pub(super) fn footer(&self, end: u64, time_max: u64) -> Vec<u8> {
-        Footer { end, time_max, marks: self.segment.marks() }.encode(self.segment.salt)
+        let marks = self.segment.marks();
+        let file_end = self.region.len().min(self.populated);
+        let room = file_end.saturating_sub(self.position + header::footer_bytes(marks.len(), 0));
+        let subjects = self.subjects.within(room).cloned();
+        Footer { end, time_max, marks, subjects }.encode(self.segment.salt)
     }
 
     #[inline]
     pub(super) fn fits(&self, bytes: u64, file_bytes: u64) -> bool {
-        self.position + bytes + footer_room(self.marks, bytes) <= file_bytes
+        self.position + bytes + self.footer_room(bytes) <= file_bytes
+    }
+
+    /// Room to keep for the footer while `bytes` are still to come.
+    #[inline]
+    fn footer_room(&self, bytes: u64) -> u64 {
+        footer_room(self.marks, bytes) + self.subjects.room_bytes()
     }
 
     /// Where the file ends while it is closed.
     pub(super) fn closed_end(&self) -> u64 {
-        self.position + header::footer_bytes(self.marks)
+        self.position + header::footer_bytes(self.marks, self.subjects.bytes())
     }
 
     /// Whether `bytes` of frames, and the footer, can be stored as things are.
     #[inline]
     pub(super) fn is_ready(&self, bytes: u64) -> bool {
-        !self.closed && self.position + bytes + footer_room(self.marks, bytes) <= self.populated
+        !self.closed && self.position + bytes + self.footer_room(bytes) <= self.populated
     }
 
     /// Makes the pages of the next `bytes` and of the footer ready, a step at a time.
@@ -76,7 +90,7 @@ impl Active {
         if settings.staging == Staging::On {
             self.populated = file_end;
         }
-        let wanted = self.position + bytes + footer_room(self.marks, bytes);
+        let wanted = self.position + bytes + self.footer_room(bytes);
         while self.populated < wanted && self.populated < file_end {
             let step = POPULATE_BYTES - self.populated % POPULATE_BYTES;
             self.region.populate(self.populated, step).map_err(|error| {
@@ -130,5 +144,5 @@ pub(super) fn needed_bytes(bytes: u64) -> u64 {
 #[inline]
 pub(super) fn footer_room(marks: usize, bytes: u64) -> u64 {
     let more = bytes / MARK_EVERY_BYTES + 2;
-    header::footer_bytes(marks) + more * header::MARK_BYTES as u64
+    header::footer_bytes(marks, 0) + more * header::MARK_BYTES as u64
 }

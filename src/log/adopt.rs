@@ -11,6 +11,7 @@ use super::header::{FRAMES_AT, Head, OwnerKind};
 use super::recover::OPENING_DAMAGED;
 use super::scan::Scan;
 use super::segment::{Origin, Segment, file_name};
+use super::subjects::{Count, Subjects};
 use super::tail::{End, Found};
 use crate::error::Result;
 use crate::storage::Region;
@@ -76,11 +77,18 @@ impl Log {
     }
 
     /// Appends to the last segment from now on.
-    pub(super) fn resume(&self, segment: &Arc<Segment>, region: &Arc<dyn Region>, position: u64) {
+    pub(super) fn resume(
+        &self,
+        segment: &Arc<Segment>,
+        region: &Arc<dyn Region>,
+        position: u64,
+        subjects: Option<Subjects>,
+    ) {
         let marks = segment.marks();
         let mut active = Active::at_start(Arc::clone(segment), Arc::clone(region), position);
         active.marks = marks.len();
         active.next_mark = position;
+        active.subjects = Count::going_on(subjects, segment.capacity);
         active.closed = !self.settings.reuse_torn();
         self.writer().active = Some(active);
     }

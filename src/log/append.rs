@@ -133,6 +133,9 @@ impl Log {
         let mut writer = self.make_room(draft.frames_bytes(), time)?;
         let first = writer.end;
         self.put_all(&mut writer, draft, time);
+        if let Some(active) = &mut writer.active {
+            draft.subjects().for_each(|(subject, entries)| active.subjects.add(subject, entries));
+        }
         Ok(self.publish(&writer, first))
     }
 

@@ -44,6 +44,11 @@ impl Cursor {
         Self { offset, ..Self::default() }
     }
 
+    /// A cursor before the entry at `offset`, which the frame at `position` holds or precedes.
+    pub(super) fn between(offset: u64, segment: &Arc<Segment>, position: u64) -> Self {
+        Self { offset, at: Some((Arc::clone(segment), position)), entry_bytes: 0 }
+    }
+
     /// Moves to `offset`, keeping the place if it is the same.
     pub(crate) fn seek(&mut self, offset: u64) {
         if offset != self.offset {
@@ -131,7 +136,7 @@ impl Log {
     }
 
     /// The segment and frame position for the cursor, stepping over a segment's end.
-    fn place(&self, cursor: &Cursor) -> Result<(Arc<Segment>, u64)> {
+    pub(super) fn place(&self, cursor: &Cursor) -> Result<(Arc<Segment>, u64)> {
         if let Some((segment, position)) = &cursor.at
             && *position < segment.end()
         {
@@ -178,14 +183,7 @@ impl Log {
 
     /// Finds the frame that holds `offset`, which lies between the start and the visible end.
     pub(super) fn locate(&self, offset: u64) -> Result<(Arc<Segment>, u64)> {
-        let segment = {
-            let segments = self.segments.read();
-            let after = segments.partition_point(|segment| segment.base <= offset);
-            let Some(last) = after.checked_sub(1) else {
-                return Err(self.rot(0, 0, offset));
-            };
-            Arc::clone(&segments[last])
-        };
+        let segment = self.segment_of(offset)?;
         self.load_marks(&segment)?;
         let mark = segment.last_mark(|mark| segment.base + u64::from(mark.offset) <= offset);
         let mut at = mark.map_or(FRAMES_AT, |mark| u64::from(mark.position));
@@ -208,6 +206,14 @@ impl Log {
             at += header.frame_bytes();
         }
         Err(self.rot(segment.sequence, at, offset))
+    }
+
+    /// The segment that an offset, which lies before the visible end, is in.
+    pub(super) fn segment_of(&self, offset: u64) -> Result<Arc<Segment>> {
+        let segments = self.segments.read();
+        let after = segments.partition_point(|segment| segment.base <= offset);
+        let last = after.checked_sub(1).ok_or_else(|| self.rot(0, 0, offset))?;
+        Ok(Arc::clone(&segments[last]))
     }
 
     /// The segment's map, made again if it was given up; an error if the segment was trimmed.

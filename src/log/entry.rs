@@ -124,6 +124,8 @@ pub(crate) struct Draft {
     pieces: Vec<(Kind, u32, Range<usize>, u32)>,
     open: Option<(u32, usize)>,
     count: u32,
+    /// Where subjects stand, each with how many entries in a row have it.
+    subjects: Vec<(Range<usize>, u32)>,
 }
 
 impl Draft {
@@ -133,17 +135,41 @@ impl Draft {
         self.pieces.clear();
         self.open = None;
         self.count = 0;
+        self.subjects.clear();
     }
 
     /// Adds one entry.
     pub(crate) fn push(&mut self, fields: &Fields<'_>) {
         let (count, start) = self.open.unwrap_or((0, self.bytes.len()));
+        let at = self.bytes.len();
         fields.encode(&mut self.bytes);
+        if let Some(subject) = fields.subject {
+            self.note(at + LENGTHS_BYTES + fields.payload.len() + FIELD_BYTES, subject);
+        }
         self.count += 1;
         self.open = Some((count + 1, start));
         if self.bytes.len() - start >= SHARED_BODY_BYTES {
             self.finish();
         }
+    }
+
+    /// Notes that the subject of an entry stands at `start`.
+    fn note(&mut self, start: usize, subject: &str) {
+        if let Some((place, entries)) = self.subjects.last_mut()
+            && self.bytes[place.clone()] == *subject.as_bytes()
+        {
+            *entries += 1;
+            return;
+        }
+        self.subjects.push((start..start + subject.len(), 1));
+    }
+
+    /// The subjects in order, each with how many entries in a row have it.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = (&str, u32)> {
+        let text = |place: &Range<usize>| {
+            std::str::from_utf8(&self.bytes[place.clone()]).expect("it was copied from a subject")
+        };
+        self.subjects.iter().map(move |(place, entries)| (text(place), *entries))
     }
 
     /// Adds a frame of another kind, whole.

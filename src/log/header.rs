@@ -12,7 +12,9 @@
 //! opening  a frame of kind 1, offset = the segment's first offset, body:
 //!          0 end position of the segment before u64 | 8 its salt u64 | 16 greatest time so far u64
 //! footer   0 magic u32 | 4 sum u32 | 8 end offset u64 | 16 greatest time u64 | 24 marks u64
-//!         32 marks: offset from the segment's first u32 | position u32 | greatest time before u64
+//!         32 subjects u32 | 36 their bytes u32
+//!         40 marks: offset from the segment's first u32 | position u32 | greatest time before u64
+//!         then the subjects: see `subjects`; if they were not counted, u32::MAX of them in 0 bytes
 //! ```
 //!
 //! The header is durable before the file gets its name, so a bad one is rot and never a torn
@@ -21,6 +23,7 @@
 //! this file) was synced when the slot was written.
 
 use super::frame::{self, salted, u32_at, u64_at};
+use super::subjects::Subjects;
 
 /// Where the first frame stands.
 pub(crate) const FRAMES_AT: u64 = 128;
@@ -29,12 +32,14 @@ pub(crate) const VERSION: u32 = 1;
 /// Bytes of an opening's body.
 pub(crate) const OPENING_BYTES: usize = 24;
 /// Bytes of a footer before its marks.
-pub(crate) const FOOTER_BYTES: usize = 32;
+pub(crate) const FOOTER_BYTES: usize = 40;
 /// Bytes of one mark.
 pub(crate) const MARK_BYTES: usize = 16;
 
 const MAGIC: [u8; 8] = *b"MILLSEG\0";
 const FOOTER_MAGIC: u32 = 0x4B52_414D;
+/// How many subjects there are if nobody counted them.
+const NOT_COUNTED: u32 = u32::MAX;
 const SUMMED_BYTES: usize = 64;
 const SLOTS_AT: [usize; 2] = [96, 112];
 const SLOT_BYTES: usize = 16;
@@ -225,16 +230,36 @@ pub(crate) struct Footer {
     pub(crate) end: u64,
     pub(crate) time_max: u64,
     pub(crate) marks: Vec<Mark>,
+    /// `None` if they were not counted.
+    pub(crate) subjects: Option<Subjects>,
 }
 
-/// How long a footer with `marks` marks is.
-pub(crate) const fn footer_bytes(marks: usize) -> u64 {
-    FOOTER_BYTES as u64 + (marks as u64) * MARK_BYTES as u64
+/// How long a footer with `marks` marks and so many bytes of subjects is.
+pub(crate) const fn footer_bytes(marks: usize, subject_bytes: u64) -> u64 {
+    FOOTER_BYTES as u64 + (marks as u64) * MARK_BYTES as u64 + subject_bytes
+}
+
+/// How long the footer is whose first bytes these are; `None` if it could be nowhere.
+pub(crate) fn footer_length(head: &[u8; FOOTER_BYTES]) -> Option<u64> {
+    let marks = u64_at(head, 24).checked_mul(MARK_BYTES as u64)?;
+    marks.checked_add(FOOTER_BYTES as u64 + u64::from(u32_at(head, 36)))
 }
 
 impl Footer {
+    /// How long its stored form is.
+    pub(crate) fn bytes(&self) -> u64 {
+        let subjects = self.subjects.as_ref().map_or(0, Subjects::bytes);
+        footer_bytes(self.marks.len(), subjects as u64)
+    }
+
     pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
         let mut bytes = vec![0; FOOTER_BYTES];
+        let (count, length) = match &self.subjects {
+            None => (NOT_COUNTED, 0),
+            Some(subjects) => (small(subjects.len()), small(subjects.bytes())),
+        };
+        bytes[32..36].copy_from_slice(&count.to_le_bytes());
+        bytes[36..40].copy_from_slice(&length.to_le_bytes());
         bytes[..4].copy_from_slice(&FOOTER_MAGIC.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.end.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.time_max.to_le_bytes());
@@ -244,6 +269,9 @@ impl Footer {
             bytes.extend_from_slice(&mark.position.to_le_bytes());
             bytes.extend_from_slice(&mark.time_max.to_le_bytes());
         }
+        if let Some(subjects) = &self.subjects {
+            subjects.encode(&mut bytes);
+        }
         let sum = salted(salt, &bytes[8..]);
         bytes[4..8].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -251,22 +279,29 @@ impl Footer {
 
     /// Reads the footer at the start of `bytes`; `None` unless it is whole and unharmed.
     pub(crate) fn decode(bytes: &[u8], salt: u64) -> Option<Self> {
-        if bytes.len() < FOOTER_BYTES || u32_at(bytes, 0) != FOOTER_MAGIC {
-            return None;
-        }
-        let marks = usize::try_from(u64_at(bytes, 24)).ok()?;
-        let whole = marks.checked_mul(MARK_BYTES)?.checked_add(FOOTER_BYTES)?;
-        let bytes = bytes.get(..whole)?;
+        let head = bytes.first_chunk().filter(|head| u32_at(*head, 0) == FOOTER_MAGIC)?;
+        let bytes = bytes.get(..usize::try_from(footer_length(head)?).ok()?)?;
         if salted(salt, &bytes[8..]) != u32_at(bytes, 4) {
             return None;
         }
-        let marks = bytes[FOOTER_BYTES..].chunks_exact(MARK_BYTES).map(|mark| Mark {
+        let (count, length) = (u32_at(bytes, 32), usize::try_from(u32_at(bytes, 36)).ok()?);
+        let (marks, subjects) = bytes[FOOTER_BYTES..].split_at(bytes.len() - FOOTER_BYTES - length);
+        let subjects = match count {
+            NOT_COUNTED if length == 0 => None,
+            count => Some(Subjects::decode(subjects, usize::try_from(count).ok()?)?),
+        };
+        let marks = marks.chunks_exact(MARK_BYTES).map(|mark| Mark {
             offset: u32_at(mark, 0),
             position: u32_at(mark, 4),
             time_max: u64_at(mark, 8),
         });
-        Some(Self { end: u64_at(bytes, 8), time_max: u64_at(bytes, 16), marks: marks.collect() })
+        let (end, time_max) = (u64_at(bytes, 8), u64_at(bytes, 16));
+        Some(Self { end, time_max, marks: marks.collect(), subjects })
     }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).expect("subjects and their bytes are bounded")
 }
 
 /// The room an opening takes.
@@ -275,6 +310,7 @@ pub(crate) const OPENING_FRAME_BYTES: u64 = frame::frame_bytes(OPENING_BYTES as 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::subjects::Count;
 
     const OWNER: Owner = Owner { kind: OwnerKind::Partition, stream: 9, number: 3 };
 
@@ -313,9 +349,15 @@ mod tests {
     #[test]
     fn footers_read_back_and_notice_every_flip_and_cut() {
         let mark = Mark { offset: 0, position: 128, time_max: 3 };
-        let footer = Footer { end: 99, time_max: 8, marks: vec![mark; 3] };
+        let mut count = Count::new(1 << 20);
+        ["a.b", "c", "a.b"].iter().for_each(|subject| count.add(subject, 2));
+        let subjects = count.within(u64::MAX).cloned();
+        let footer = Footer { end: 99, time_max: 8, marks: vec![mark; 3], subjects };
         let bytes = footer.encode(77);
-        assert_eq!(bytes.len() as u64, footer_bytes(3));
+        assert_eq!(bytes.len() as u64, footer_bytes(3, 14));
+        let uncounted = Footer { subjects: None, ..footer.clone() };
+        assert_eq!(uncounted.encode(77).len() as u64, uncounted.bytes());
+        assert_eq!(Footer::decode(&uncounted.encode(77), 77), Some(uncounted));
         assert_eq!(Footer::decode(&bytes, 77), Some(footer));
         for end in 0..bytes.len() {
             assert_eq!(Footer::decode(&bytes[..end], 77), None);

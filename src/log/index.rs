@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::active::MARK_EVERY_BYTES;
 use super::append::Log;
 use super::frame::{HEADER_BYTES, Header};
-use super::header::{FOOTER_BYTES, FRAMES_AT, Footer, MARK_BYTES, Mark};
+use super::header::{FOOTER_BYTES, FRAMES_AT, Footer, Mark, footer_length};
 use super::scan::Scan;
 use super::segment::{Segment, file_name};
 use crate::error::{Error, Result};
@@ -134,18 +134,24 @@ fn load_frame(
 
 /// The footer behind `end`, if it is whole.
 pub(super) fn footer(region: &dyn Region, end: u64, salt: u64) -> io::Result<Option<Footer>> {
-    let mut bytes = vec![0; FOOTER_BYTES];
-    let room = region.len().saturating_sub(end);
-    if room < bytes.len() as u64 {
+    footer_within(region, end..region.len(), salt)
+}
+
+/// The same, where the map may be longer than the file.
+pub(super) fn footer_within(
+    region: &dyn Region,
+    Range { start: end, end: file_end }: Range<u64>,
+    salt: u64,
+) -> io::Result<Option<Footer>> {
+    let mut head = [0; FOOTER_BYTES];
+    let room = file_end.saturating_sub(end);
+    if room < head.len() as u64 {
         return Ok(None);
     }
-    region.read(end, &mut bytes)?;
-    let marks = super::frame::u64_at(&bytes, 24);
-    let whole = marks.checked_mul(MARK_BYTES as u64);
-    let whole = whole.and_then(|marks| marks.checked_add(FOOTER_BYTES as u64));
-    let Some(whole) = whole.filter(|whole| *whole <= room) else { return Ok(None) };
-    let Ok(whole) = usize::try_from(whole) else { return Ok(None) };
-    bytes.resize(whole, 0);
+    region.read(end, &mut head)?;
+    let whole = footer_length(&head).filter(|whole| *whole <= room);
+    let Some(Ok(whole)) = whole.map(usize::try_from) else { return Ok(None) };
+    let mut bytes = vec![0; whole];
     region.read(end, &mut bytes)?;
     Ok(Footer::decode(&bytes, salt))
 }

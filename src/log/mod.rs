@@ -14,6 +14,8 @@
 //! | `append` | the writer: appending, rolling, sealing |
 //! | `flush` | what is durable: flushing, group commit, closing |
 //! | `cursor` | reading runs of frames in order |
+//! | `subjects` | how many entries of a segment have which subject |
+//! | `count` | counting entries by their subjects |
 //! | `run` | a copied run: checked, then taken apart into entries |
 //! | `scan` | walking the frames of a file that nobody vouches for |
 //! | `tail` | judging the first frame that cannot be believed: torn, or rot |
@@ -28,6 +30,7 @@
 mod active;
 mod adopt;
 mod append;
+mod count;
 mod create;
 mod cursor;
 mod entry;
@@ -43,6 +46,7 @@ mod scan;
 mod segment;
 mod settings;
 mod start;
+mod subjects;
 mod survey;
 mod tail;
 #[cfg(test)]

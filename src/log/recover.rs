@@ -157,7 +157,7 @@ impl Log {
                 self.adopt(&found, from, footer.time_max)?;
                 let segment = self.last_segment();
                 segment.set_marks(Some(footer.marks));
-                self.resume(&segment, &last.region, from.position);
+                self.resume(&segment, &last.region, from.position, footer.subjects);
                 return Ok(Recovery::default());
             }
             if ends_at_floor(last) {
@@ -274,7 +274,7 @@ impl Log {
         self.last_segment().set_file_bytes(file_bytes);
         self.mark_sealed(&found[end.index])?;
         if self.settings.reuse_torn() {
-            self.resume(&self.last_segment(), &found[end.index].region, end.position);
+            self.resume(&self.last_segment(), &found[end.index].region, end.position, None);
         }
         Ok(Recovery { unclean: true, torn, damage: None })
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::header::{FRAMES_AT, Footer, footer_bytes};
+use super::header::{FRAMES_AT, Footer};
 use super::index;
 use super::scan::Scan;
 use super::tail::{End, Found};
@@ -43,7 +43,7 @@ pub(super) fn closing_footer(found: &Found) -> io::Result<Option<Footer>> {
     let position = u64::from(found.floor.position);
     let footer = index::footer(&*found.region, position, found.head.salt)?;
     let Some(footer) = footer else { return Ok(None) };
-    let file_end = position + footer_bytes(footer.marks.len());
+    let file_end = position + footer.bytes();
     let closed = footer.end == found.floor.offset && file_end == found.region.len();
     Ok((closed && found.is_synced()).then_some(footer))
 }
@@ -71,7 +71,7 @@ pub(super) fn used_behind(found: &Found, position: u64) -> io::Result<u64> {
     let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
     let mut used = 0;
     let footer = index::footer(&*found.region, position, found.head.salt)?;
-    let mut at = position + footer.map_or(0, |footer| footer_bytes(footer.marks.len()));
+    let mut at = position + footer.map_or(0, |footer| footer.bytes());
     while at < found.region.len() {
         let step = (found.region.len() - at).min(4096);
         if let Some(bytes) = scan.bytes(at, step)? {

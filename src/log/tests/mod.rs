@@ -3,12 +3,14 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `model` | that it reads back exactly what a naive model says |
+//! | `counts` | that entries are counted by their subjects as they are read |
 //! | `cuts` | what a power cut may take, and what it may not |
 //! | `journals` | the same for journals and their snapshots |
 //! | `faults` | every storage call failing |
 //! | `trims` | what a trim takes, what it leaves, and who reads on meanwhile |
 //! | `rot` | every byte flipped, every length cut |
 
+mod counts;
 mod cuts;
 mod faults;
 mod journals;

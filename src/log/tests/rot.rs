@@ -290,7 +290,7 @@ fn forged_numbers_give_a_typed_error_or_nonsense_but_no_panic() {
                     let floor = Floor { offset, position };
                     let mark = Mark { offset: u32::MAX, position: u32::MAX, time_max: 0 };
                     let marks = vec![Mark { offset: 0, position: 128, time_max: 0 }, mark];
-                    let footer = Footer { end: offset, time_max: number, marks };
+                    let footer = Footer { end: offset, time_max: number, marks, subjects: None };
                     let frames = vec![
                         frame_of(Kind::Plain, base, 1, b"payload!"),
                         frame_of(Kind::Entries, base.saturating_add(1), u32::MAX, &[255; 64]),
