@@ -197,11 +197,7 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn lag(&self) -> Result<u64> {
-        let logs = &self.seat.desk.ground.logs;
-        self.seat.desk.look(|ledger, _| {
-            let each = (0..).zip(logs.iter());
-            each.map(|(p, log)| ledger.lag(p, log.start(), log.visible())).sum()
-        })
+        self.seat.desk.lag()
     }
 
     /// For each partition, the offset below which everything is settled or set aside.

@@ -119,8 +119,12 @@ pub struct GroupInfo {
     pub rebalances: u64,
     /// How long these took in all.
     pub rebalancing: Duration,
-    /// Entries that are neither settled nor set aside.
+    /// The patterns of its filter, sorted; none if it takes every entry.
+    pub filter: Vec<String>,
+    /// Entries that match the filter and are neither settled nor set aside.
     pub lag: u64,
+    /// Of these, those that were never handed out.
+    pub undelivered: u64,
     /// Of these, those in somebody's hands.
     pub leased: u64,
     /// Of these, those that wait for their backoff.

@@ -25,6 +25,7 @@ use crate::retention::Retention;
 use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
 use crate::stream::Stream;
+use crate::subject::Filter;
 
 /// How to open a stream. Setters take and give the options; all checks are in the finishing verb.
 ///
@@ -223,6 +224,7 @@ pub struct GroupOptions {
     ack_interval: Option<Duration>,
     /// With how it is stored, if it is not the user's own.
     strategy: Option<(Option<StoredStrategy>, Arc<dyn Assign>)>,
+    patterns: Vec<String>,
 }
 
 impl GroupOptions {
@@ -233,6 +235,7 @@ impl GroupOptions {
             plan: GroupPlan::default(),
             ack_interval: None,
             strategy: None,
+            patterns: Vec::new(),
         }
     }
 
@@ -328,8 +331,8 @@ impl GroupOptions {
     /// is there does not change.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidOption`], [`Error::StartBeyondEnd`],
-    /// [`Error::NoSuchPartition`], [`Error::LimitReached`], [`Error::Corrupt`] (its journal is
+    /// [`Error::InvalidName`], [`Error::InvalidOption`], [`Error::OptionsDiffer`] (another filter),
+    /// [`Error::StartBeyondEnd`], [`Error::NoSuchPartition`], [`Error::LimitReached`], [`Error::Corrupt`] (its journal is
     /// damaged), [`Error::Closed`], [`Error::Poisoned`], [`Error::DiskFull`], [`Error::Io`].
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
     pub fn open(self, start: Start) -> Result<Group> {
@@ -360,6 +363,9 @@ impl GroupOptions {
         if let Some((stored, strategy)) = self.strategy.take() {
             let stored = stored.map_or_else(|| StoredStrategy::custom(&*strategy), Ok)?;
             self.plan.strategy = Some((stored, strategy));
+        }
+        if !self.patterns.is_empty() {
+            self.plan.filter = Some(Filter::parse(&self.patterns)?);
         }
         let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
         Ok(Group { seat })

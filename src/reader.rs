@@ -10,6 +10,7 @@ use crate::engine::{Handle, Span, Tour};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
+use crate::subject::Filter;
 
 /// A reader of all partitions of a stream, with a place of its own in memory. It sees every entry
 /// once, in offset order within each partition; partitions take turns. Ones that are
@@ -34,7 +35,8 @@ pub struct Reader {
     tour: Mutex<Tour>,
 }
 
-/// A subscription: from the moment it was made it sees every entry, once, in offset order within
+/// A subscription: from the moment it was made it sees every entry (or every one that matches the
+/// filter of [`subscribe_to`](crate::Stream::subscribe_to)), once, in offset order within
 /// each partition, [added](crate::Stream::add_partitions) ones included. Its place is in memory
 /// only.
 ///
@@ -91,7 +93,8 @@ macro_rules! verbs {
         }
 
         /// How many entries were trimmed before this came by, so that it never gives them. They
-        /// are counted by the read that finds them gone and goes on behind them.
+        /// are counted by the read that finds them gone and goes on behind them, whatever their
+        /// subjects were.
         ///
         /// ```
         /// let stream = millstream::Stream::options().in_memory()?;
@@ -120,6 +123,39 @@ impl Reader {
     pub(crate) fn new(handle: Arc<Handle>, starts: Vec<u64>) -> Self {
         let tour = Mutex::new(Tour::new(&starts, Span::Onward));
         Self { handle, starts, tour }
+    }
+
+    /// Gives only entries whose subject matches; called several times, those that match any of the
+    /// patterns, which are those of [`GroupOptions::filter`](crate::GroupOptions::filter).
+    ///
+    /// ```
+    /// use millstream::{NewEntry, Start, Stream};
+    ///
+    /// let stream = Stream::options().in_memory()?;
+    /// for subject in ["order.paid", "user.created", "order.sent"] {
+    ///     stream.append(NewEntry::new(subject).subject(subject))?;
+    /// }
+    /// let orders = stream.reader(Start::Earliest)?.filter("order.*")?.backward();
+    /// let last = orders.try_read(1)?.into_iter().next().expect("there are two");
+    /// assert_eq!(last.subject(), Some("order.sent"));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] with the pattern and the rule it breaks.
+    pub fn filter(self, pattern: impl AsRef<str>) -> Result<Self> {
+        let Self { handle, starts, tour } = self;
+        let tour = tour.into_inner();
+        let known: Vec<&str> = tour
+            .filter()
+            .map(Filter::patterns)
+            .into_iter()
+            .flatten()
+            .map(|known| &**known)
+            .collect();
+        let filter = Filter::parse(known.into_iter().chain([pattern.as_ref()]))?;
+        let tour = Mutex::new(tour.sifting(Some(filter)));
+        Ok(Self { handle, starts, tour })
     }
 
     /// Ends before what is appended from now on: reads give an empty batch there and never wait.
@@ -156,7 +192,8 @@ impl Reader {
     }
 
     fn with(self, span: Span) -> Self {
-        let tour = Mutex::new(Tour::new(&self.starts, span));
+        let filter = self.tour.lock().filter().cloned();
+        let tour = Mutex::new(Tour::new(&self.starts, span).sifting(filter));
         Self { tour, ..self }
     }
 

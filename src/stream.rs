@@ -16,6 +16,7 @@ use crate::recovery::Recovery;
 #[cfg(doc)]
 use crate::retention::Retention;
 use crate::start::Start;
+use crate::subject::Filter;
 
 /// A durable stream: one directory, or one block of memory, of 1 to N partitions and any number
 /// of groups.
@@ -231,9 +232,39 @@ impl Stream {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed).
     pub fn subscribe(&self) -> Result<Subscription> {
+        self.subscribe_with(None)
+    }
+
+    /// Subscribes to what is appended from now on and matches any of the patterns, which are those of
+    /// [`GroupOptions::filter`].
+    ///
+    /// ```
+    /// use millstream::{NewEntry, Stream};
+    ///
+    /// let stream = Stream::options().in_memory()?;
+    /// let paid = stream.subscribe_to(["order.*.paid", "refund.>"])?;
+    /// for subject in ["order.1001.paid", "order.1001.sent", "refund.1002"] {
+    ///     stream.append(NewEntry::new(subject).subject(subject))?;
+    /// }
+    /// let seen: Vec<_> = paid.try_read(10)?.into_iter().map(|entry| entry.id().offset()).collect();
+    /// assert_eq!(seen, [0, 2]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`](crate::Error::InvalidName) with the pattern and the rule it breaks, or
+    /// if there is no pattern; [`Error::Closed`](crate::Error::Closed).
+    pub fn subscribe_to(
+        &self,
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Subscription> {
+        self.subscribe_with(Some(Filter::parse(patterns)?))
+    }
+
+    fn subscribe_with(&self, filter: Option<Filter>) -> Result<Subscription> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        let tour = Tour::new(&ground.ends(), Span::Onward);
+        let tour = Tour::new(&ground.ends(), Span::Onward).sifting(filter);
         Ok(Subscription::new(Arc::clone(&self.handle), tour))
     }
 

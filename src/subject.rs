@@ -13,6 +13,8 @@
 //! allocated or kept beside them. A filter is not made smaller than it was given (`a.>` beside
 //! `a.b`), since a group's filter is compared with the one it is opened with again.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 
 /// The longest subject, in bytes.
@@ -99,6 +101,12 @@ impl Filter {
     /// The patterns, sorted and without repetition.
     pub(crate) fn patterns(&self) -> &[Box<str>] {
         &self.patterns
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.patterns.join(", "))
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::board::Board;
+use super::census::Census;
 use super::ground::Ground;
 use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
@@ -32,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::events::Cause;
 use crate::ledger::{AckMode, Claim, Event, Ledger, Now, Policy, Run};
 use crate::log::{Cursor, Log};
+use crate::subject::Filter;
 use crate::waiters::Waiters;
 
 /// One group, open.
@@ -43,6 +45,8 @@ pub(crate) struct Desk {
     pub(crate) created: u64,
     /// When it was opened, or made, in this process.
     pub(super) opened: Moment,
+    /// Which entries are for the group; `None` if all are.
+    pub(super) filter: Option<Filter>,
     pub(crate) ground: Arc<Ground>,
     pub(crate) waiters: Waiters,
     /// Where those who listen are told what happens.
@@ -78,6 +82,10 @@ pub(super) struct State {
     pub(super) turns: Vec<u32>,
     pub(super) events: Vec<Event>,
     pub(super) runs: Vec<Run>,
+    /// How far a read looked in each partition, where what it found last is not for the group.
+    pub(super) passed: Vec<(u32, u64)>,
+    /// How many entries are still to be given, as far as that has to be counted.
+    pub(super) census: Census,
     /// What reads brought back and may not have been looked at.
     pub(super) out: Out,
     pub(super) told: Told,
@@ -116,6 +124,8 @@ impl Desk {
             turns: Vec::new(),
             events: Vec::new(),
             runs: Vec::new(),
+            passed: Vec::new(),
+            census: Census::default(),
             out: Out::default(),
             told: Told::new(),
             strategy,
@@ -130,6 +140,7 @@ impl Desk {
             incarnation: record.number,
             created: record.created,
             opened: ground.time.now(),
+            filter: record.filter(),
             waiters: Waiters::new(&ground.tally),
             board: Board::new(&ground.time),
             readers: RwLock::default(),
@@ -239,7 +250,7 @@ impl Desk {
 
     /// Journals the events that were decided on, and applies them; or does neither.
     pub(super) fn commit(&self, state: &mut State) -> Result<()> {
-        let State { ledger, journal, events, told, .. } = state;
+        let State { ledger, journal, events, told, census, .. } = state;
         if events.is_empty() {
             return Ok(());
         }
@@ -257,6 +268,7 @@ impl Desk {
                     _ => false,
                 };
                 ledger.apply(event);
+                census.follow(event);
             }
             if self.board.is_watched() {
                 tell_exhausted(&self.board, &ledger.take_exhausted());

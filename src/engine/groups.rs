@@ -16,6 +16,7 @@ use crate::assign::Assign;
 use crate::error::{Error, Result};
 use crate::limits::GROUPS_MAX;
 use crate::start::Start;
+use crate::subject::Filter;
 
 /// What all handles of one open group share.
 pub(crate) struct Seat {
@@ -32,6 +33,8 @@ impl fmt::Debug for Seat {
 /// What the options of a group ask for; what is unset keeps the stored value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupPlan {
+    /// Which entries the group takes; one that is there has to have the same.
+    pub(crate) filter: Option<Filter>,
     pub(crate) lease: Option<Duration>,
     pub(crate) session_timeout: Option<Duration>,
     pub(crate) max_deliveries: Option<u16>,
@@ -106,6 +109,7 @@ pub(crate) fn open_group(
         }
         (Some(desk), _) => {
             let desk = desk?;
+            check_filter(desk.filter.as_ref(), plan.filter.as_ref())?;
             reconfigure(mill, &mut manifest, &desk, plan)?;
             desk
         }
@@ -121,6 +125,18 @@ pub(crate) fn open_group(
     let fresh = Arc::new(Seat { handle: Arc::clone(handle), desk: Arc::clone(&desk) });
     *seat = Arc::downgrade(&fresh);
     Ok(fresh)
+}
+
+/// Refuses another filter than the one that the group has; none at all keeps it.
+fn check_filter(stored: Option<&Filter>, given: Option<&Filter>) -> Result<()> {
+    if given.is_none() || given == stored {
+        return Ok(());
+    }
+    let show = |filter: Option<&Filter>| match filter {
+        None => "none".into(),
+        Some(filter) => filter.to_string().into(),
+    };
+    Err(Error::OptionsDiffer { option: "filter", stored: show(stored), given: show(given) })
 }
 
 /// The error of a group that could not be opened, once more; `open_desks` lets no others through.
@@ -180,6 +196,7 @@ fn create(
         number: manifest.next_group,
         created: mill.ground.time.wall_micros(),
         starts: mill.ground.resolve(start)?,
+        filter: plan.filter.iter().flat_map(Filter::patterns).map(ToString::to_string).collect(),
         settings,
     };
     // Before it is written down: nothing that fails later may leave a group that nobody knows.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::desk::{Desk, State};
 use super::parcel::{Loan, Parcel};
 use super::post::Post;
+use super::sift::Scan;
 use super::wake::tag;
 use crate::blocked::Blocked;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
-use crate::ledger::{AckMode, Ledger, MemberId, Now, Run, Then};
+use crate::ledger::{AckMode, Ledger, MemberId, Now, Pass, Run, Then};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Log, Outcome};
 use crate::waiters::Woken;
@@ -35,13 +36,25 @@ pub(crate) enum Answer {
 /// A read in the making.
 pub(super) struct Basket {
     pub(super) parcel: Parcel,
-    entries_left: u32,
-    bytes_left: u64,
+    pub(super) entries_left: u32,
+    pub(super) bytes_left: u64,
+    /// How much of what may not match is looked at.
+    pub(super) scan: Scan,
 }
 
 impl Desk {
     /// Hands out what there is now.
     pub(crate) fn lend(&self, post: &Arc<Post>, want: Want) -> Result<Answer> {
+        loop {
+            // Between two looks others have their turn.
+            if let Some(answer) = self.try_lend(post, want)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The same; `None` if it looked at as much as one call may and nothing was for the group.
+    fn try_lend(&self, post: &Arc<Post>, want: Want) -> Result<Option<Answer>> {
         self.check_write()?;
         self.prepare()?;
         let (mut state, now) = self.enter()?;
@@ -52,7 +65,7 @@ impl Desk {
         let answer = self.lend_under_lock(&mut state, now, post, want);
         let shared = state.ledger.is_open();
         let mode = state.ledger.policy().ack;
-        if let Ok(Answer::Lent(_)) = answer {
+        if let Ok(Some(Answer::Lent(_))) = answer {
             self.stir(&mut state, now);
             // The entries are the caller's already; a failed flush is told by the next call.
             let _ = self.finish(state);
@@ -134,23 +147,27 @@ impl Desk {
         now: Now,
         post: &Arc<Post>,
         want: Want,
-    ) -> Result<Answer> {
+    ) -> Result<Option<Answer>> {
         state.ledger.touch(now.at, post.member)?;
         post.learn(state.ledger.generation());
         let slot = post.member.slot;
         let room = u32::try_from(state.ledger.room(post.member)?).unwrap_or(u32::MAX);
         if room == 0 {
             state.limited = true;
-            return Ok(Answer::Nothing(Blocked::InFlight));
+            return Ok(Some(Answer::Nothing(Blocked::InFlight)));
         }
         let mut basket = self.basket(want.max.min(room));
         state.runs.clear();
+        state.passed.clear();
         let then = self.gather_due(state, now.at, slot, &mut basket)?;
         if then == Then::New {
             self.gather_fresh(state, slot, &mut basket)?;
         }
         if basket.parcel.len() == 0 {
-            return Ok(Answer::Nothing(state.why_nothing(slot)));
+            state.pass();
+            self.commit(state)?;
+            let over = basket.scan.is_over();
+            return Ok((!over).then(|| Answer::Nothing(state.why_nothing(slot))));
         }
         let lease = want.lease.unwrap_or(state.ledger.policy().lease);
         let State { ledger, runs, events, .. } = &mut *state;
@@ -159,6 +176,7 @@ impl Desk {
         if mode == AckMode::OnRead {
             Ledger::settle_handed_out(runs, events);
         }
+        state.pass();
         self.commit(state)?;
         basket.parcel.lend(Loan {
             lease: number,
@@ -169,13 +187,13 @@ impl Desk {
         });
         let parcel = Arc::new(basket.parcel);
         state.out.note(post.member, &parcel);
-        Ok(Answer::Lent(parcel))
+        Ok(Some(Answer::Lent(parcel)))
     }
 
     /// An empty basket with room for `max` entries.
     pub(super) fn basket(&self, max: u32) -> Basket {
         let parcel = Parcel::new(&self.ground.pool);
-        Basket { parcel, entries_left: max, bytes_left: BATCH_BYTES_MAX }
+        Basket { parcel, entries_left: max, bytes_left: BATCH_BYTES_MAX, scan: Scan::WHOLE }
     }
 
     /// Collects what waits to be handed out again.
@@ -253,6 +271,9 @@ impl Desk {
     /// Collects new entries of one partition. Rot, and a position that was trimmed away, are the
     /// caller's to know if nothing was collected before.
     fn gather_from(&self, state: &mut State, partition: u32, basket: &mut Basket) -> Result<()> {
+        if let Some(filter) = &self.filter {
+            return self.sift_from(filter, state, partition, basket);
+        }
         let log = &self.ground.logs[partition as usize];
         let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
         let mut first = start;
@@ -283,6 +304,13 @@ impl Desk {
 }
 
 impl State {
+    /// Passes what a read looked at behind what it takes.
+    fn pass(&mut self) {
+        for (partition, end) in self.passed.drain(..) {
+            self.ledger.pass(partition, end, Pass::Filtered, &mut self.events);
+        }
+    }
+
     /// The first partition from `from` on, then from the start, that a member reads.
     fn readable_from(&self, slot: u16, from: u32, partitions: u32) -> Option<u32> {
         if self.ledger.is_open() {
@@ -332,8 +360,8 @@ struct Place {
 }
 
 impl Basket {
-    fn has_room(&self) -> bool {
-        self.entries_left > 0 && self.bytes_left > 0
+    pub(super) fn has_room(&self) -> bool {
+        self.entries_left > 0 && self.bytes_left > 0 && !self.scan.is_over()
     }
 
     /// Copies and checks the next run. Says how many entries it brought, at least one.

@@ -20,6 +20,7 @@ use crate::error::{Corruption, Error, Result};
 use crate::ledger::Policy;
 use crate::limits;
 use crate::storage::{Access, Storage};
+use crate::subject::Filter;
 
 /// The manifest's file name.
 pub(crate) const NAME: &str = "manifest";
@@ -96,6 +97,8 @@ pub(crate) struct GroupRecord {
     pub(crate) created: u64,
     /// The first offset of each partition.
     pub(crate) starts: Vec<u64>,
+    /// The patterns of the filter, sorted and without repetition; none if everything is taken.
+    pub(crate) filter: Vec<String>,
     pub(crate) settings: GroupSettings,
 }
 
@@ -157,6 +160,20 @@ pub(crate) enum StoredBackoff {
 pub(crate) enum StoredExhausted {
     Park,
     Discard,
+}
+
+impl GroupRecord {
+    /// Which entries are for the group; `None` if all are.
+    pub(super) fn filter(&self) -> Option<Filter> {
+        Filter::parse(&self.filter).ok()
+    }
+
+    fn is_sound_filter(&self) -> bool {
+        self.filter.is_empty()
+            || self.filter().is_some_and(|filter| {
+                filter.patterns().iter().map(|pattern| &**pattern).eq(&self.filter)
+            })
+    }
 }
 
 impl StoredStrategy {
@@ -271,6 +288,7 @@ impl Manifest {
             && group.number < self.next_group
             && group.starts.len() == self.partitions as usize
             && group.starts.iter().all(|start| *start < NUMBER_MAX)
+            && group.is_sound_filter()
             && lasts(settings.lease)
             && settings.session_timeout.is_none_or(lasts)
             && (1..=Policy::DELIVERIES_MAX).contains(&settings.max_deliveries)
@@ -341,6 +359,7 @@ mod tests {
             number: 4,
             created: 0,
             starts: vec![7, 8],
+            filter: vec!["a.*".into(), "b.>".into()],
             settings,
         };
         Manifest {
@@ -395,7 +414,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 26] = [
+        let changes: [fn(&mut Manifest); 29] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -412,6 +431,9 @@ mod tests {
             |manifest| manifest.groups.push(manifest.groups[0].clone()),
             |manifest| manifest.groups[0].name = "a\nb".into(),
             |manifest| manifest.groups[0].starts[1] = u64::MAX,
+            |manifest| manifest.groups[0].filter.swap(0, 1),
+            |manifest| manifest.groups[0].filter[1] = "a.*".into(),
+            |manifest| manifest.groups[0].filter[0] = "a..b".into(),
             |manifest| manifest.groups[0].settings.lease = u64::MAX,
             |manifest| manifest.groups[0].settings.session_timeout = Some(0),
             |manifest| manifest.groups[0].settings.max_deliveries = 0,

@@ -25,6 +25,8 @@
 //! | `listing` | what is pending |
 //! | `lend` | how a read gets entries from a desk |
 //! | `retain` | what goes of the log, and when an append has to wait for that |
+//! | `sift` | the same with a filter |
+//! | `census` | how many it has still to give |
 //! | `report` | what a desk tells of its group |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
@@ -33,6 +35,7 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod board;
+mod census;
 mod change;
 mod claim;
 mod council;
@@ -58,6 +61,7 @@ mod retain;
 mod returned;
 mod settle;
 mod shelf;
+mod sift;
 mod tell;
 mod tour;
 mod wake;

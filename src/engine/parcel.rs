@@ -3,6 +3,7 @@
 //! bytes once and allocates nothing for each.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -11,6 +12,7 @@ use super::post::Post;
 use crate::id::{EntryId, Token};
 use crate::ledger::{AckMode, Claim};
 use crate::log::{self, BadFrame, Field, Slot};
+use crate::subject::Filter;
 
 /// Entries and the buffers they lie in.
 #[derive(Default)]
@@ -39,6 +41,30 @@ pub(crate) struct Loan {
 struct Piece {
     partition: u32,
     run: log::Run,
+    /// The run is not one that was copied, but what was gleaned from such.
+    gleaned: bool,
+}
+
+/// What is wanted of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sieve<'a> {
+    pub(crate) filter: &'a Filter,
+    /// So many entries at most.
+    pub(crate) entries: u32,
+    /// No more once there are so many bytes.
+    pub(crate) bytes: u64,
+    pub(crate) attempt: u16,
+}
+
+/// What a run brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gleaned {
+    /// The offset up to which all entries were looked at, and taken if they match.
+    pub(crate) end: u64,
+    pub(crate) taken: u32,
+    pub(crate) bytes: u64,
+    /// Where the run could not be believed any further.
+    pub(crate) bad: Option<BadFrame>,
 }
 
 /// One entry: which run it lies in, and where.
@@ -136,8 +162,69 @@ impl Parcel {
             slots.push(Placed { piece, attempt: attempts.next().unwrap_or(0), slot });
         });
         let count = u32::try_from(self.slots.len() - before).expect("bounded by the run's count");
-        self.runs.push(Piece { partition, run });
+        self.runs.push(Piece { partition, run, gleaned: false });
         (count, opened)
+    }
+
+    /// Checks a run and takes in copies of those of its entries that match, as long as there is
+    /// room; `found` is told their offsets.
+    pub(crate) fn glean(
+        &mut self,
+        partition: u32,
+        run: &log::Run,
+        sieve: Sieve<'_>,
+        mut found: impl FnMut(u64),
+    ) -> Gleaned {
+        let piece = self.gleaned_piece(partition);
+        let number = u32::try_from(piece).expect("a read has a bounded number of runs");
+        let (into, slots) = (&mut self.runs[piece].run.bytes, &mut self.slots);
+        let (before, mut taken, mut full) = (into.len(), 0, None);
+        let opened = run.open(|slot| {
+            let bytes = |range: &Range<u32>| &run.bytes[range.start as usize..range.end as usize];
+            let (payload, fields) = (bytes(&slot.payload), bytes(&slot.fields));
+            if full.is_some() || !sieve.filter.matches(log::subject(fields)) {
+                return;
+            }
+            if taken == sieve.entries || (into.len() - before) as u64 >= sieve.bytes {
+                full = Some(slot.offset);
+                return;
+            }
+            let at = |length: usize| u32::try_from(length).expect("a read's bytes are bounded");
+            let start = at(into.len());
+            into.extend_from_slice(payload);
+            let middle = at(into.len());
+            into.extend_from_slice(fields);
+            let end = at(into.len());
+            found(slot.offset);
+            let slot = Slot { payload: start..middle, fields: middle..end, ..slot };
+            slots.push(Placed { piece: number, attempt: sieve.attempt, slot });
+            taken += 1;
+        });
+        let bad = opened.err();
+        let run_end = bad.map_or(run.first + u64::from(run.count), |bad| bad.offset);
+        let bytes = (into.len() - before) as u64;
+        Gleaned { end: full.unwrap_or(run_end), taken, bytes, bad }
+    }
+
+    /// The piece that takes in what is gleaned from a partition.
+    fn gleaned_piece(&mut self, partition: u32) -> usize {
+        let last = self.runs.last();
+        if !last.is_some_and(|piece| piece.gleaned && piece.partition == partition) {
+            let mut run = self.buffer();
+            run.bytes.clear();
+            self.runs.push(Piece { partition, run, gleaned: true });
+        }
+        self.runs.len() - 1
+    }
+
+    /// Gives a buffer back that nothing lies in.
+    pub(crate) fn give_back(&self, run: log::Run) {
+        self.pool.give(run);
+    }
+
+    /// Forgets the last `count` entries.
+    pub(crate) fn forget_last(&mut self, count: usize) {
+        self.slots.truncate(self.slots.len().saturating_sub(count));
     }
 
     /// Puts the entries of another parcel behind the ones here.
@@ -148,9 +235,9 @@ impl Parcel {
         self.slots.extend(slots.map(|placed| Placed { piece: placed.piece + behind, ..placed }));
     }
 
-    /// How long the buffer of the last run is.
-    pub(crate) fn last_bytes(&self) -> u64 {
-        self.runs.last().map_or(0, |piece| piece.run.bytes.len() as u64)
+    /// How long the buffers are.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.runs.iter().map(|piece| piece.run.bytes.len() as u64).sum()
     }
 
     /// How many entries there are.

@@ -11,7 +11,13 @@ impl Desk {
     /// Settles a range as lost. Says how many entries that were.
     pub(crate) fn skip(&self, partition: u32, first: u64, end: u64) -> Result<u64> {
         self.prepare()?;
-        let lost = self.change(|ledger, _, events| ledger.skip(partition, first, end, events))?;
+        let lost = self.change(|ledger, _, events| match &self.filter {
+            None => ledger.skip(partition, first, end, events),
+            Some(filter) => {
+                let own = |range| self.own(filter, partition, &range);
+                ledger.skip_own(partition, first, end, own, events)
+            }
+        })?;
         self.promise()?;
         Ok(lost)
     }
@@ -33,7 +39,14 @@ impl Desk {
         let (state, now) = (self.lock(), now_of(&self.ground.time));
         let log = &self.ground.logs[partition as usize];
         self.decide(state, now, |ledger, _, events| {
-            Ok(ledger.trimmed(partition, start, log.visible(), events))
+            let end = log.visible();
+            Ok(match &self.filter {
+                None => ledger.trimmed(partition, start, end, events),
+                Some(filter) => {
+                    let own = |range| self.own(filter, partition, &range);
+                    ledger.trimmed_own(partition, start, end, own, events)
+                }
+            })
         })
     }
 
@@ -42,7 +55,16 @@ impl Desk {
     pub(crate) fn reset(&self, to: &[EntryId]) -> Result<()> {
         self.prepare()?;
         self.amend(|ledger, _, events| {
-            to.iter().try_for_each(|id| ledger.reset(id.partition(), id.offset(), events))
+            to.iter().try_for_each(|id| {
+                let (partition, to) = (id.partition(), id.offset());
+                match &self.filter {
+                    None => ledger.reset(partition, to, events),
+                    Some(filter) => {
+                        let own = |range| self.own(filter, partition, &range);
+                        ledger.reset_own(partition, to, own, events)
+                    }
+                }
+            })
         })?;
         self.waiters.ring_all();
         self.journal.flush_all().map(|_| ())

@@ -7,19 +7,28 @@ use crate::clock::wall_time;
 use crate::error::Result;
 use crate::info::{GroupInfo, GroupPartition, GroupState, Member};
 use crate::ledger::{MemberId, NOBODY, Now};
+use crate::subject::Filter;
 
 impl Desk {
     /// The group as it is now.
     pub(crate) fn info(&self) -> Result<GroupInfo> {
-        self.look_at(|state, now| self.describe(state, now))
+        self.count_ahead()?;
+        self.look_at(|state, now| self.describe(state, now))?
     }
 
-    fn describe(&self, state: &State, now: Now) -> GroupInfo {
+    /// How many entries are neither settled nor set aside.
+    pub(crate) fn lag(&self) -> Result<u64> {
+        self.count_ahead()?;
+        self.look_at(|state, _| Ok(self.partitions(state)?.iter().map(|found| found.lag).sum()))?
+    }
+
+    fn describe(&self, state: &mut State, now: Now) -> Result<GroupInfo> {
+        let partitions = self.partitions(state)?;
         let ledger = &state.ledger;
         let counts = ledger.counts(now.at);
-        let partitions = self.partitions(state);
         let members = self.members(state, now);
-        GroupInfo {
+        let lag = partitions.iter().map(|partition| partition.lag).sum::<u64>();
+        Ok(GroupInfo {
             name: self.name.to_string(),
             created: wall_time(self.created),
             state: if members.is_empty() {
@@ -34,7 +43,9 @@ impl Desk {
             generation: ledger.generation(),
             rebalances: counts.rebalances,
             rebalancing: Duration::from_micros(counts.rebalancing),
-            lag: partitions.iter().map(|partition| partition.lag).sum(),
+            filter: self.patterns(),
+            lag,
+            undelivered: lag - (counts.leased + counts.delayed + counts.due),
             leased: counts.leased,
             delayed: counts.delayed,
             due: counts.due,
@@ -47,23 +58,30 @@ impl Desk {
             blocked_reads: self.waiters.len(),
             partitions,
             members,
-        }
+        })
     }
 
-    fn partitions(&self, state: &State) -> Vec<GroupPartition> {
-        let ledger = &state.ledger;
-        let readers = ledger.readers().chain(std::iter::repeat(NOBODY));
+    fn patterns(&self) -> Vec<String> {
+        let patterns = self.filter.iter().flat_map(Filter::patterns);
+        patterns.map(ToString::to_string).collect()
+    }
+
+    fn partitions(&self, state: &mut State) -> Result<Vec<GroupPartition>> {
+        let readers = state.ledger.readers().chain(std::iter::repeat(NOBODY));
+        let readers: Vec<u16> = readers.take(self.ground.logs.len()).collect();
         let logs = (0..).zip(self.ground.logs.iter()).zip(readers);
         let partition = |((partition, log), slot): ((u32, &crate::log::Log), u16)| {
-            let (start, end) = (log.start(), log.visible());
+            let end = log.visible();
+            let undelivered = self.undelivered(state, partition, end)?;
+            let ledger = &state.ledger;
             let next = ledger.cursor(partition).unwrap_or(end);
-            GroupPartition {
+            Ok(GroupPartition {
                 floor: ledger.floor(partition).unwrap_or(next),
                 next,
                 end,
-                lag: ledger.lag(partition, start, end),
+                lag: undelivered + ledger.pending_in(partition),
                 owner: ledger.name(slot).map(str::to_owned),
-            }
+            })
         };
         logs.map(partition).collect()
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::board::{Board, Notices};
 use crate::error::Gone;
 use crate::events::{Cause, Event, Fate};
-use crate::ledger::{self, Exhausted, Ledger, NOBODY, Round, Settle, Skip, Spent};
+use crate::ledger::{self, Exhausted, Ledger, NOBODY, Pass, Round, Settle, Skip, Spent};
+use crate::loss::Loss;
 
 /// Who is told, and what is needed to say why.
 #[derive(Debug)]
@@ -60,6 +61,11 @@ impl Told {
             ledger::Event::Settled { run, how: Settle::AckedById } => {
                 let (partition, first, end) = (run.partition, run.first, run.end());
                 board.post(Event::AckedById { partition, first, end });
+            }
+            ledger::Event::Passed { partition, end, how: Pass::Trimmed(unread) } if *unread > 0 => {
+                let first = ledger.cursor(*partition).unwrap_or(*end);
+                let lost = Loss { unread: *unread, ..Loss::default() };
+                board.post(Event::Trimmed { partition: *partition, first, end: *end, lost });
             }
             _ => {}
         }

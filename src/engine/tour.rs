@@ -1,5 +1,5 @@
-//! Reading without a group: a place in each partition, in memory only. What is trimmed before a tour
-//! comes by is passed over and counted.
+//! Reading without a group: a place in each partition, in memory only. What does not match its filter
+//! is passed over; so is what is trimmed before a tour comes by, which is counted, matching or not.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,11 @@ use crate::clock::Moment;
 use crate::error::Result;
 use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Log};
+use crate::subject::Filter;
 use crate::waiters::Woken;
+
+/// The longest stretch that is looked at at once on a way back, unless more is wanted.
+const WINDOW_MAX: u64 = 4_096;
 
 /// Which way a tour goes, and how far.
 #[derive(Clone, Debug)]
@@ -28,7 +32,9 @@ pub(crate) struct Tour {
     cursors: Vec<Cursor>,
     span: Span,
     turn: usize,
-    /// How many entries were trimmed that it would have read.
+    /// Which entries are wanted; `None` if all are.
+    filter: Option<Filter>,
+    /// How many entries were trimmed that it would have looked at.
     missed: u64,
 }
 
@@ -40,12 +46,22 @@ impl Tour {
             cursors: starts.iter().map(|start| Cursor::at(*start)).collect(),
             span,
             turn: 0,
+            filter: None,
             missed: 0,
         };
         if let Span::Until(ends) | Span::Backward(ends) = &tour.span {
             tour.cursors.resize(ends.len(), Cursor::default());
         }
         tour
+    }
+
+    /// The same of what matches only.
+    pub(crate) fn sifting(self, filter: Option<Filter>) -> Self {
+        Self { filter, ..self }
+    }
+
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
     }
 
     /// How many entries were trimmed before they were read.
@@ -84,7 +100,7 @@ impl Tour {
                     break;
                 }
                 entries -= got;
-                bytes = bytes.saturating_sub(parcel.last_bytes());
+                bytes = BATCH_BYTES_MAX.saturating_sub(parcel.bytes());
             }
             if entries == 0 || bytes == 0 {
                 self.turn = (partition + 1) % partitions;
@@ -128,18 +144,18 @@ impl Tour {
         parcel: &mut Parcel,
     ) -> Result<Got> {
         let number = u32::try_from(partition).expect("bounded by PARTITIONS_MAX");
-        let cursor = &mut self.cursors[partition];
-        match &mut self.span {
-            Span::Onward => mill.read(number, cursor, bounds, parcel),
-            Span::Until(ends) => {
-                let bounds = Bounds { before: ends[partition], ..bounds };
-                mill.read(number, cursor, bounds, parcel)
+        let (cursor, filter) = (&mut self.cursors[partition], self.filter.as_ref());
+        let bounds = match &self.span {
+            Span::Until(ends) => Bounds { before: ends[partition], ..bounds },
+            _ => bounds,
+        };
+        match (&mut self.span, filter) {
+            (Span::Backward(ends), _) => {
+                let back = Back { mill, partition: number, filter, max: bounds.entries };
+                back.read(cursor.offset, &mut ends[partition], parcel)
             }
-            Span::Backward(ends) => {
-                let first =
-                    cursor.offset.max(ends[partition].saturating_sub(bounds.entries.into()));
-                read_backward(mill, number, first, &mut ends[partition], parcel)
-            }
+            (_, None) => mill.read(number, cursor, bounds, parcel),
+            (_, Some(filter)) => mill.sift_on(number, cursor, filter, bounds, parcel),
         }
     }
 }
@@ -172,38 +188,80 @@ impl Mill {
     }
 }
 
-/// Reads the entries from `first` to before `*end`, the last one first. They are found by reading
-/// forward; where they are more than a read may bring, the first ones are left for the next. If some
-/// of them were trimmed, nothing is read.
-fn read_backward(
-    mill: &Mill,
+/// A way back through a partition.
+struct Back<'a> {
+    mill: &'a Mill,
     partition: u32,
-    first: u64,
-    end: &mut u64,
-    parcel: &mut Parcel,
-) -> Result<Got> {
-    let mut cursor = Cursor::at(first);
-    let mut pieces = VecDeque::new();
-    let (mut entries, mut bytes) = (0, 0);
-    while cursor.offset < *end {
-        let wanted = u32::try_from(*end - cursor.offset).unwrap_or(u32::MAX);
-        let bounds = Bounds { entries: wanted, bytes: BATCH_BYTES_MAX, before: *end };
-        let offset = cursor.offset;
-        let mut piece = Parcel::new(&mill.ground.pool);
-        let got = match mill.read(partition, &mut cursor, bounds, &mut piece)? {
-            Got::Entries(0) => break,
-            Got::Entries(got) => got,
-            trimmed @ Got::Trimmed { .. } => return Ok(trimmed),
-        };
-        (entries, bytes) = (entries + got, bytes + piece.last_bytes());
-        piece.reverse();
-        pieces.push_back((offset, got, piece));
-        while bytes > BATCH_BYTES_MAX && pieces.len() > 1 {
-            let (_, dropped, piece) = pieces.pop_front().expect("there is more than one");
-            (entries, bytes) = (entries - dropped, bytes - piece.last_bytes());
+    filter: Option<&'a Filter>,
+    /// How many entries are wanted.
+    max: u32,
+}
+
+impl Back<'_> {
+    /// Reads what is wanted of the entries before `*end`, the last one first, and moves `*end` down to
+    /// the last one it looked at, but not below `start`.
+    fn read(&self, start: u64, end: &mut u64, parcel: &mut Parcel) -> Result<Got> {
+        let mut window = u64::from(self.max);
+        loop {
+            let first = start.max(end.saturating_sub(window));
+            let got = self.read_from(first, end, parcel)?;
+            if got != Got::Entries(0) || *end <= start || self.filter.is_none() {
+                return Ok(got);
+            }
+            self.mill.ground.check_open()?;
+            window = (window * 2).clamp(u64::from(self.max), WINDOW_MAX.max(self.max.into()));
         }
     }
-    *end = pieces.front().map_or(first, |(offset, ..)| *offset);
-    pieces.into_iter().rev().for_each(|(.., piece)| parcel.append(piece));
-    Ok(Got::Entries(entries))
+
+    /// Reads the entries from `first` to before `*end`. They are found by reading forward; where they
+    /// are more than a read may bring, the first ones are left for the next. If some of them were
+    /// trimmed, nothing is read.
+    fn read_from(&self, first: u64, end: &mut u64, parcel: &mut Parcel) -> Result<Got> {
+        let mut cursor = Cursor::at(first);
+        let mut pieces = VecDeque::new();
+        let (mut entries, mut bytes) = (0, 0);
+        while cursor.offset < *end {
+            let wanted = u32::try_from(*end - cursor.offset).unwrap_or(u32::MAX);
+            let bounds = Bounds { entries: wanted, bytes: BATCH_BYTES_MAX, before: *end };
+            let offset = cursor.offset;
+            let mut piece = Parcel::new(&self.mill.ground.pool);
+            let got = match self.read_piece(&mut cursor, bounds, &mut piece)? {
+                Got::Entries(_) if cursor.offset == offset => break,
+                Got::Entries(got) => got,
+                trimmed @ Got::Trimmed { .. } => return Ok(trimmed),
+            };
+            (entries, bytes) = (entries + got, bytes + piece.bytes());
+            piece.reverse();
+            pieces.push_back((offset, got, piece));
+            while bytes > BATCH_BYTES_MAX && pieces.len() > 1 {
+                let (_, dropped, piece) = pieces.pop_front().expect("there is more than one");
+                (entries, bytes) = (entries - dropped, bytes - piece.bytes());
+            }
+        }
+        *end = pieces.front().map_or(first, |(offset, ..)| *offset);
+        // With a filter, a window may hold more than is wanted.
+        while entries > self.max {
+            let (_, got, piece) = pieces.front_mut().expect("the entries are in pieces");
+            let dropped = (entries - self.max).min(*got);
+            piece.forget_last(dropped as usize);
+            (entries, *got) = (entries - dropped, *got - dropped);
+            if let Some(last) = piece.len().checked_sub(1) {
+                *end = piece.id(last).offset();
+            } else {
+                pieces.pop_front();
+                *end = pieces.front().map_or(*end, |(offset, ..)| *offset);
+            }
+        }
+        pieces.into_iter().rev().for_each(|(.., piece)| parcel.append(piece));
+        Ok(Got::Entries(entries))
+    }
+
+    fn read_piece(&self, cursor: &mut Cursor, bounds: Bounds, piece: &mut Parcel) -> Result<Got> {
+        match self.filter {
+            None => self.mill.read(self.partition, cursor, bounds, piece),
+            Some(filter) => {
+                self.mill.sift(self.partition, cursor, filter, bounds.entries, bounds, piece)
+            }
+        }
+    }
 }

@@ -183,9 +183,15 @@ impl Ledger {
 
     /// How many entries of a partition that is stored from `start` to `end` are neither settled
     /// nor set aside.
+    #[cfg(test)]
     pub(crate) fn lag(&self, partition: u32, start: u64, end: u64) -> u64 {
         let Some(window) = self.entries.window(partition) else { return 0 };
         window.pending + end.saturating_sub(window.cursor.max(start))
+    }
+
+    /// How many entries of a partition were handed out and are neither settled nor set aside.
+    pub(crate) fn pending_in(&self, partition: u32) -> u64 {
+        self.entries.window(partition).map_or(0, |window| window.pending)
     }
 
     pub(crate) fn counts(&self, now: Moment) -> Counts {

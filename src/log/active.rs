@@ -56,7 +56,9 @@ impl Active {
     /// they do not fit behind the frames, into pages that are ready.
     pub(super) fn footer(&self, end: u64, time_max: u64) -> Vec<u8> {
         let marks = self.segment.marks();
-        let file_end = self.region.len().min(self.populated);
+        // Behind a closed segment stands the same footer already.
+        let ready = if self.closed { u64::MAX } else { self.populated };
+        let file_end = self.region.len().min(ready);
         let room = file_end.saturating_sub(self.position + header::footer_bytes(marks.len(), 0));
         let subjects = self.subjects.within(room).cloned();
         Footer { end, time_max, marks, subjects }.encode(self.segment.salt)

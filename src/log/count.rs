@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::append::Log;
 use super::cursor::Cursor;
-use super::entry::{Field, LENGTHS_BYTES, fields};
+use super::entry::{Field, LENGTHS_BYTES, fields, subject};
 use super::frame::{HEADER_BYTES, Header, Kind, u32_at};
 use super::index::footer_within;
 use super::segment::{Segment, file_name};
@@ -191,11 +191,7 @@ impl Walk<'_> {
             return Some(wanted(subject));
         }
         let all = self.load(at, length, bytes)?;
-        let subject = fields(all).find_map(|field| match field {
-            Field::Subject(subject) => Some(subject),
-            _ => None,
-        });
-        Some(subject.is_some_and(wanted))
+        Some(subject(all).is_some_and(wanted))
     }
 
     /// A copy of the bytes at `at`; `None` if they are not in the segment.

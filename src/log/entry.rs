@@ -291,6 +291,14 @@ pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// The subject among the fields in `bytes`.
+pub(crate) fn subject(bytes: &[u8]) -> Option<&str> {
+    fields(bytes).find_map(|field| match field {
+        Field::Subject(subject) => Some(subject),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,7 +56,7 @@ mod trim;
 pub(crate) use append::{Log, Placed};
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
-pub(crate) use entry::{Draft, Field, Fields, Piece, fields};
+pub(crate) use entry::{Draft, Field, Fields, Piece, fields, subject};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 

@@ -1,0 +1,144 @@
+//! How many entries a group has still to be given, exactly.
+//!
+//! Where everything is the group's, that is a difference of two offsets. A group with a filter counts: from
+//! where its last count ended, by headers and footers only, and it remembers. Appends do nothing for it.
+//!
+//! # Invariants
+//! 1. `own` is the number of matching entries from `from` up to `to`.
+//! 2. A count that does not begin at the group's cursor is of no use, and begun anew: all that moves
+//!    the cursor and is not followed here costs time, never truth.
+//!
+//! Most of the way is counted without the group's lock, step by step; only the rest, up to the end
+//! that the answer speaks of, under it.
+
+use std::ops::Range;
+
+use super::desk::{Desk, State};
+use crate::error::Result;
+use crate::ledger::Event;
+use crate::log::{Cursor, Log};
+use crate::subject::Filter;
+
+/// So many entries are left to be counted under the lock.
+const REST_ENTRIES: u64 = 4_096;
+
+/// What was counted of one partition.
+#[derive(Debug, Default)]
+struct Count {
+    from: u64,
+    to: Cursor,
+    own: u64,
+}
+
+/// What was counted of all, by partition; nothing where there is no filter.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    counts: Vec<Count>,
+}
+
+impl Count {
+    /// Begins anew, unless it begins at `from` already.
+    fn begin(&mut self, from: u64) {
+        if self.from != from {
+            *self = Self { from, to: Cursor::at(from), own: 0 };
+        }
+    }
+
+    /// The cursor moved to `end`, past `own` entries of the group's.
+    fn advance(&mut self, end: u64, own: u64) {
+        if end > self.to.offset {
+            return self.begin(end);
+        }
+        debug_assert!(own <= self.own, "what was passed was counted");
+        (self.from, self.own) = (end, self.own.saturating_sub(own));
+    }
+}
+
+impl Census {
+    /// Follows what an event does to the cursor.
+    pub(super) fn follow(&mut self, event: &Event) {
+        let (partition, end, own) = match event {
+            Event::HandedOut { run, .. } => (run.partition, run.end(), u64::from(run.count)),
+            Event::Passed { partition, end, how } => (*partition, *end, how.own()),
+            _ => return,
+        };
+        let Some(count) = self.counts.get_mut(partition as usize) else { return };
+        let is_new = match event {
+            // Others were handed out before.
+            Event::HandedOut { run, .. } => run.first == count.from,
+            _ => end > count.from,
+        };
+        if is_new {
+            count.advance(end, own);
+        }
+    }
+
+    fn of(&mut self, partition: u32) -> &mut Count {
+        let index = partition as usize;
+        if self.counts.len() <= index {
+            self.counts.resize_with(index + 1, Count::default);
+        }
+        &mut self.counts[index]
+    }
+}
+
+impl Desk {
+    /// How many entries of a partition before `end` were never handed out and are for the group.
+    pub(super) fn undelivered(&self, state: &mut State, partition: u32, end: u64) -> Result<u64> {
+        let log = &self.ground.logs[partition as usize];
+        let from = first_unread(state, partition, log);
+        let Some(filter) = &self.filter else { return Ok(end.saturating_sub(from)) };
+        let count = state.census.of(partition);
+        count.begin(from);
+        while count.to.offset < end {
+            count.own += log.count_on(&mut count.to, end, picks(filter))?;
+        }
+        Ok(count.own)
+    }
+
+    /// Counts ahead, so that little is left to be counted under the lock.
+    pub(super) fn count_ahead(&self) -> Result<()> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        for (partition, log) in (0..).zip(self.ground.logs.iter()) {
+            let goal = log.visible();
+            loop {
+                let mut state = self.lock();
+                let from = first_unread(&state, partition, log);
+                let count = state.census.of(partition);
+                count.begin(from);
+                let mut place = count.to.clone();
+                drop(state);
+                let before = place.offset;
+                if before.saturating_add(REST_ENTRIES) >= goal {
+                    break;
+                }
+                let own = log.count_on(&mut place, goal, picks(filter))?;
+                let mut state = self.lock();
+                let count = state.census.of(partition);
+                // Somebody else may have counted on, or begun anew.
+                if count.to.offset == before {
+                    (count.to, count.own) = (place, count.own + own);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many entries of a range are for the group. What cannot be read any more counts as if it
+    /// were: nothing is lost silently.
+    pub(super) fn own(&self, filter: &Filter, partition: u32, range: &Range<u64>) -> u64 {
+        let Some(log) = self.ground.logs.get(partition as usize) else { return 0 };
+        let first = range.start.max(log.start()).min(range.end);
+        let end = range.end.min(log.visible()).max(first);
+        let counted = log.count(first..end, picks(filter));
+        (first - range.start) + counted.unwrap_or(end - first)
+    }
+}
+
+fn picks(filter: &Filter) -> impl Fn(&str) -> bool {
+    |subject| filter.matches(Some(subject))
+}
+
+fn first_unread(state: &State, partition: u32, log: &Log) -> u64 {
+    state.ledger.cursor(partition).unwrap_or(0).max(log.start())
+}

@@ -1,0 +1,204 @@
+//! Reading with a filter: entries are copied and checked like any others, but only those that match
+//! stay in the parcel. A group's cursor passes the rest, in the same record that hands out.
+//!
+//! # Why all is copied
+//! An entry that is passed is settled for good, so the frame that says what its subject is has to
+//! match its sum, and a sum is made of a copy. What does not match is overwritten by the next run.
+//!
+//! # How much is done under the lock
+//! One call looks at [`SCAN_ENTRIES`] entries or [`SCAN_BYTES`], then passes them, gives the lock up and
+//! goes on with the next partition. Runs are short at first, as long as what the read still wants, and
+//! double as long as they bring too little: a filter that takes everything copies nothing in vain.
+
+use super::desk::{Desk, State};
+use super::lend::Basket;
+use super::mill::{Got, Mill};
+use super::parcel::{Gleaned, Parcel, Sieve};
+use crate::error::{Error, Result};
+use crate::id::EntryId;
+use crate::ledger::Run;
+use crate::log::{self, Bounds, Cursor, Log, Outcome};
+use crate::subject::Filter;
+
+/// A read of a group looks at so many entries before it lets others in.
+const SCAN_ENTRIES: u32 = 4_096;
+/// The same in bytes.
+const SCAN_BYTES: u64 = 1 << 20;
+
+/// How much more a read may look at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan {
+    entries: u32,
+    bytes: u64,
+}
+
+impl Scan {
+    pub(super) const WHOLE: Self = Self { entries: SCAN_ENTRIES, bytes: SCAN_BYTES };
+    const OVER: Self = Self { entries: 0, bytes: 0 };
+
+    pub(super) fn is_over(self) -> bool {
+        self.entries == 0 || self.bytes == 0
+    }
+
+    fn spend(&mut self, entries: u32, bytes: u64) {
+        self.entries = self.entries.saturating_sub(entries);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+impl Desk {
+    /// Collects what matches of the new entries of one partition, and notes how far it looked.
+    pub(super) fn sift_from(
+        &self,
+        filter: &Filter,
+        state: &mut State,
+        partition: u32,
+        basket: &mut Basket,
+    ) -> Result<()> {
+        let log = &self.ground.logs[partition as usize];
+        let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+        let (mut first, mut step) = (start, basket.entries_left);
+        while first < log.visible() && basket.has_room() {
+            let sifted = match log.start() {
+                trimmed if first < trimmed => {
+                    let next = EntryId::new(partition, first);
+                    Err(Error::PositionTrimmed { next, start: trimmed })
+                }
+                _ => {
+                    let cursor = &mut state.fresh[partition as usize];
+                    cursor.seek(first);
+                    basket.sift(log, cursor, partition, filter, step, &mut state.runs)
+                }
+            };
+            match sifted {
+                Ok(end) => first = end,
+                Err(_) if basket.parcel.len() > 0 => break,
+                Err(_) if first > start || !state.passed.is_empty() => {
+                    // The next look meets it first.
+                    basket.scan = Scan::OVER;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            step = step.saturating_mul(2);
+        }
+        let last = state.runs.last().filter(|run| run.partition == partition);
+        if first > start && last.is_none_or(|run| run.end() != first) {
+            state.passed.push((partition, first));
+        }
+        Ok(())
+    }
+}
+
+impl Basket {
+    /// Looks at the next run and takes what matches. Says how far it looked, at least at one entry.
+    fn sift(
+        &mut self,
+        log: &Log,
+        cursor: &mut Cursor,
+        partition: u32,
+        filter: &Filter,
+        step: u32,
+        runs: &mut Vec<Run>,
+    ) -> Result<u64> {
+        let entries = step.min(self.scan.entries);
+        let bounds = Bounds { entries, bytes: self.scan.bytes, before: u64::MAX };
+        let mut run = self.parcel.buffer();
+        let read = log.read(cursor, bounds, &mut run);
+        let sieve =
+            Sieve { filter, entries: self.entries_left, bytes: self.bytes_left, attempt: 1 };
+        let sifted = read.and_then(|outcome| match outcome {
+            // What a trim takes is settled in each group before that, so this went by itself.
+            Outcome::Trimmed { .. } => Err(log.rot(0, 0, cursor.offset)),
+            Outcome::Copied if run.count == 0 => Err(log.rot(0, 0, cursor.offset)),
+            Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, |offset| {
+                let id = EntryId::new(partition, offset);
+                match runs.last_mut() {
+                    Some(last) if last.partition == partition && last.end() == offset => {
+                        last.count += 1;
+                    }
+                    _ => runs.push(Run::from(id)),
+                }
+            }),
+        });
+        self.scan.spend(run.count, run.bytes.len() as u64);
+        self.parcel.give_back(run);
+        let gleaned = sifted?;
+        cursor.seek(gleaned.end);
+        self.entries_left -= gleaned.taken;
+        self.bytes_left = self.bytes_left.saturating_sub(gleaned.bytes);
+        Ok(gleaned.end)
+    }
+}
+
+/// Takes what matches out of a copied run. Rot is an error only at its very first entry.
+fn glean(
+    parcel: &mut Parcel,
+    log: &Log,
+    partition: u32,
+    run: &log::Run,
+    sieve: Sieve<'_>,
+    found: impl FnMut(u64),
+) -> Result<Gleaned> {
+    let gleaned = parcel.glean(partition, run, sieve, found);
+    match gleaned.bad {
+        Some(bad) if gleaned.end == run.first => {
+            Err(log.rot(run.sequence, bad.position, bad.offset))
+        }
+        _ => Ok(gleaned),
+    }
+}
+
+impl Mill {
+    /// Reads one run of a partition and takes what matches, which may be nothing: then the cursor
+    /// has moved all the same, unless there is nothing before `bounds.before`. `bounds.entries` is
+    /// how many are wanted, and `step` how many are looked at.
+    pub(super) fn sift(
+        &self,
+        partition: u32,
+        cursor: &mut Cursor,
+        filter: &Filter,
+        step: u32,
+        bounds: Bounds,
+        parcel: &mut Parcel,
+    ) -> Result<Got> {
+        let log = &self.ground.logs[partition as usize];
+        let mut run = self.ground.pool.take();
+        let look = Bounds { entries: step, ..bounds };
+        let read = log.read(cursor, look, &mut run);
+        let Bounds { entries, bytes, .. } = bounds;
+        let sieve = Sieve { filter, entries, bytes, attempt: 0 };
+        let sifted = read.and_then(|outcome| match outcome {
+            Outcome::Trimmed { start } => Ok(Got::Trimmed { start }),
+            Outcome::Copied if run.count == 0 => Ok(Got::Entries(0)),
+            Outcome::Copied => {
+                let gleaned = glean(parcel, log, partition, &run, sieve, |_| ())?;
+                cursor.seek(gleaned.end);
+                Ok(Got::Entries(gleaned.taken))
+            }
+        });
+        self.ground.pool.give(run);
+        sifted
+    }
+
+    /// Goes on until something matches or there is nothing left.
+    pub(super) fn sift_on(
+        &self,
+        partition: u32,
+        cursor: &mut Cursor,
+        filter: &Filter,
+        bounds: Bounds,
+        parcel: &mut Parcel,
+    ) -> Result<Got> {
+        let mut step = bounds.entries;
+        loop {
+            self.ground.check_open()?;
+            let before = cursor.offset;
+            let got = self.sift(partition, cursor, filter, step, bounds, parcel)?;
+            if got != Got::Entries(0) || cursor.offset == before {
+                return Ok(got);
+            }
+            step = step.saturating_mul(2).min(SCAN_ENTRIES.max(bounds.entries));
+        }
+    }
+}
