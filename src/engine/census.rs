@@ -14,8 +14,9 @@
 use std::ops::Range;
 
 use super::desk::{Desk, State};
+use super::shelf::Shelf;
 use crate::error::Result;
-use crate::ledger::Event;
+use crate::ledger::{Event, Ledger};
 use crate::log::{Cursor, Log};
 use crate::subject::Filter;
 
@@ -46,29 +47,26 @@ impl Count {
 
     /// The cursor moved to `end`, past `own` entries of the group's.
     fn advance(&mut self, end: u64, own: u64) {
-        if end > self.to.offset {
-            return self.begin(end);
+        match self.own.checked_sub(own) {
+            Some(rest) if end <= self.to.offset => (self.from, self.own) = (end, rest),
+            _ => self.begin(end),
         }
-        debug_assert!(own <= self.own, "what was passed was counted");
-        (self.from, self.own) = (end, self.own.saturating_sub(own));
     }
 }
 
 impl Census {
-    /// Follows what an event does to the cursor.
-    pub(super) fn follow(&mut self, event: &Event) {
+    /// Follows what an event is about to do to the cursor.
+    pub(super) fn follow(&mut self, logs: &Shelf<Log>, ledger: &Ledger, event: &Event) {
         let (partition, end, own) = match event {
             Event::HandedOut { run, .. } => (run.partition, run.end(), u64::from(run.count)),
             Event::Passed { partition, end, how } => (*partition, *end, how.own()),
             _ => return,
         };
         let Some(count) = self.counts.get_mut(partition as usize) else { return };
-        let is_new = match event {
-            // Others were handed out before.
-            Event::HandedOut { run, .. } => run.first == count.from,
-            _ => end > count.from,
-        };
-        if is_new {
+        // What is handed out again lies before the cursor; of what is trimmed nothing was counted.
+        let cursor = ledger.cursor(partition).unwrap_or(u64::MAX);
+        let stored = logs.get(partition as usize).is_some_and(|log| log.start() <= cursor);
+        if cursor == count.from && end > cursor && stored {
             count.advance(end, own);
         }
     }

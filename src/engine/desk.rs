@@ -267,8 +267,8 @@ impl Desk {
                     Event::Evicted { .. } => true,
                     _ => false,
                 };
+                census.follow(&self.ground.logs, ledger, event);
                 ledger.apply(event);
-                census.follow(event);
             }
             if self.board.is_watched() {
                 tell_exhausted(&self.board, &ledger.take_exhausted());

@@ -58,6 +58,8 @@ impl Desk {
         let log = &self.ground.logs[partition as usize];
         let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
         let (mut first, mut step) = (start, basket.entries_left);
+        // What is due again may end where the new entries begin, and stays apart.
+        let due = state.runs.len();
         while first < log.visible() && basket.has_room() {
             let sifted = match log.start() {
                 trimmed if first < trimmed => {
@@ -67,7 +69,9 @@ impl Desk {
                 _ => {
                     let cursor = &mut state.fresh[partition as usize];
                     cursor.seek(first);
-                    basket.sift(log, cursor, partition, filter, step, &mut state.runs)
+                    basket.sift(log, cursor, partition, filter, step, |offset| {
+                        note(&mut state.runs, due, EntryId::new(partition, offset));
+                    })
                 }
             };
             match sifted {
@@ -99,7 +103,7 @@ impl Basket {
         partition: u32,
         filter: &Filter,
         step: u32,
-        runs: &mut Vec<Run>,
+        found: impl FnMut(u64),
     ) -> Result<u64> {
         let entries = step.min(self.scan.entries);
         let bounds = Bounds { entries, bytes: self.scan.bytes, before: u64::MAX };
@@ -111,15 +115,7 @@ impl Basket {
             // What a trim takes is settled in each group before that, so this went by itself.
             Outcome::Trimmed { .. } => Err(log.rot(0, 0, cursor.offset)),
             Outcome::Copied if run.count == 0 => Err(log.rot(0, 0, cursor.offset)),
-            Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, |offset| {
-                let id = EntryId::new(partition, offset);
-                match runs.last_mut() {
-                    Some(last) if last.partition == partition && last.end() == offset => {
-                        last.count += 1;
-                    }
-                    _ => runs.push(Run::from(id)),
-                }
-            }),
+            Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, found),
         });
         self.scan.spend(run.count, run.bytes.len() as u64);
         self.parcel.give_back(run);
@@ -128,6 +124,16 @@ impl Basket {
         self.entries_left -= gleaned.taken;
         self.bytes_left = self.bytes_left.saturating_sub(gleaned.bytes);
         Ok(gleaned.end)
+    }
+}
+
+/// Notes an entry that is handed out, in the run that it continues; those before `from` stay.
+fn note(runs: &mut Vec<Run>, from: usize, id: EntryId) {
+    match runs[from..].last_mut() {
+        Some(last) if last.partition == id.partition() && last.end() == id.offset() => {
+            last.count += 1;
+        }
+        _ => runs.push(Run::from(id)),
     }
 }
 

@@ -10,6 +10,7 @@ mod clocks;
 mod crew;
 mod delivery;
 mod directory;
+mod filters;
 mod format;
 mod group_events;
 mod growing;
