@@ -42,7 +42,10 @@ fn ignored_directory_syncs_are_noticed() {
 #[test]
 fn appending_behind_a_torn_tail_is_noticed() {
     assert_noticed("a torn tail is appended to", |seed| {
-        run_with(seed, |world| world.controls.reuse_torn = true)
+        run_with(seed, |world| {
+            world.controls.reuse_torn = true;
+            world.uniform = true;
+        })
     });
 }
 

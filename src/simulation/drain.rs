@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{Verdict, World};
+use super::world::{LATE, Verdict, World};
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Trial;
+use crate::entry::NewEntry;
 use crate::group::Group;
 use crate::id::EntryId;
 use crate::options::StreamOptions;
@@ -24,7 +25,8 @@ pub(super) fn drain(world: &World) -> Verdict {
     let mut ends: Vec<u64> = world.partitions.iter().map(|p| p.items.len() as u64).collect();
     for round in 0..3 * ends.len() {
         let payload = format!("appended after recovery, {round}");
-        let id = stream.append(payload.as_bytes()).map_err(|error| error.to_string())?;
+        let entry = NewEntry::new(payload.as_bytes()).subject(LATE);
+        let id = stream.append(entry).map_err(|error| error.to_string())?;
         let end = &mut ends[id.partition() as usize];
         if id.offset() != *end {
             return Err(format!("{id} was appended behind {end} entries"));
@@ -33,7 +35,7 @@ pub(super) fn drain(world: &World) -> Verdict {
     }
     for (name, model) in &world.groups {
         let group = stream.group(name).open_existing().map_err(|error| error.to_string())?;
-        let owed = model.owed(&ends);
+        let owed = model.owed(&ends, &world.partitions);
         let lag = group.lag().map_err(|error| error.to_string())?;
         if lag != owed.len() as u64 {
             return Err(format!("the lag of {name} is {lag}, and {} are owed", owed.len()));

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::world::Verdict;
+use super::world::{LATE, Partition, Verdict};
 use crate::error::Result;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
@@ -60,6 +60,8 @@ pub(super) enum Existence {
 pub(super) struct Rules {
     pub(super) max_deliveries: u16,
     pub(super) exhausted: Exhausted,
+    /// Which subjects it takes.
+    pub(super) takes: fn(Option<&str>) -> bool,
 }
 
 /// What one group must know.
@@ -154,6 +156,13 @@ impl Model {
         self.start.resize(partitions, 0);
     }
 
+    /// Whether an entry is for the group.
+    pub(super) fn takes(&self, partitions: &[Partition], id: EntryId) -> bool {
+        let items = &partitions[id.partition() as usize].items;
+        let offset = usize::try_from(id.offset()).expect("there are few entries");
+        (self.rules.takes)(items.get(offset).map_or(Some(LATE), |item| item.subject()))
+    }
+
     fn now(&self, id: EntryId) -> &[State] {
         self.fates.get(&id).map_or(&[State::New], |fate| &fate.now)
     }
@@ -208,8 +217,16 @@ impl Model {
     }
 
     /// The entry was handed out.
-    pub(super) fn delivered(&mut self, token: Token, attempt: u16) -> Verdict {
+    pub(super) fn delivered(
+        &mut self,
+        token: Token,
+        attempt: u16,
+        partitions: &[Partition],
+    ) -> Verdict {
         let id = token.id();
+        if !self.takes(partitions, id) {
+            return Err(format!("{id} was handed out, and is not for the group"));
+        }
         if !self.tokens.insert(token) {
             return Err(format!("{token:?} was given twice"));
         }
@@ -222,9 +239,10 @@ impl Model {
         if attempt > self.rules.max_deliveries || !now.iter().any(fits) {
             return Err(format!("{id} was handed out as attempt {attempt}, but was {now:?}"));
         }
-        let partition = id.partition() as usize;
-        let first = id.offset() <= self.start[partition];
-        if !first && self.now(EntryId::new(id.partition(), id.offset() - 1)) == [State::New] {
+        let before = self.first(id.partition())..id.offset();
+        let mut before = before.rev().map(|offset| EntryId::new(id.partition(), offset));
+        let forerunner = before.find(|id| self.takes(partitions, *id));
+        if forerunner.is_some_and(|id| self.now(id) == [State::New]) {
             return Err(format!("{id} was handed out before its forerunner"));
         }
         self.set(id, State::Out(attempt));
@@ -315,12 +333,13 @@ impl Model {
 
     /// What has to be delivered yet of partitions that end at `ends`, and how often it was. Only
     /// right behind an opening, when there is no doubt.
-    pub(super) fn owed(&self, ends: &[u64]) -> BTreeMap<EntryId, u16> {
+    pub(super) fn owed(&self, ends: &[u64], partitions: &[Partition]) -> BTreeMap<EntryId, u16> {
         let mut owed = BTreeMap::new();
         for (partition, end) in (0..).zip(ends) {
             for offset in self.first(partition)..*end {
                 let id = EntryId::new(partition, offset);
-                if matches!(self.now(id)[0], State::New | State::Back(_)) {
+                let open = matches!(self.now(id)[0], State::New | State::Back(_));
+                if open && self.takes(partitions, id) {
                     owed.insert(id, self.attempts(id));
                 }
             }
@@ -328,9 +347,11 @@ impl Model {
         owed
     }
 
-    /// Compares what a group shows that was just opened, whose logs hold what is from `starts` to
-    /// `ends`.
-    pub(super) fn judge(&mut self, sight: &Sight, starts: &[u64], ends: &[u64]) -> Verdict {
+    /// Compares what a group shows that was just opened, on these partitions.
+    pub(super) fn judge(&mut self, sight: &Sight, partitions: &[Partition]) -> Verdict {
+        let starts: Vec<u64> = partitions.iter().map(|p| p.start as u64).collect();
+        let ends: Vec<u64> = partitions.iter().map(|p| p.items.len() as u64).collect();
+        let (starts, ends) = (&starts[..], &ends[..]);
         self.start.iter_mut().zip(ends).for_each(|(start, end)| *start = (*start).min(*end));
         self.fates.retain(|id, _| id.offset() < ends[id.partition() as usize]);
         let mut lag = 0;
@@ -342,6 +363,12 @@ impl Model {
             for offset in self.start[partition as usize]..*end {
                 let id = EntryId::new(partition, offset);
                 let seen = sight.state(id);
+                if !self.takes(partitions, id) {
+                    if !matches!(seen, State::New | State::Done) {
+                        return Err(format!("{id} is {seen:?}, and is not for the group"));
+                    }
+                    continue;
+                }
                 lag += u64::from(matches!(seen, State::New | State::Back(_)));
                 if offset >= starts[partition as usize] {
                     self.judge_one(id, seen)?;

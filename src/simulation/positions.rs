@@ -11,7 +11,12 @@ impl Life<'_> {
         if !self.world.random.one_in(3) || !self.stir()? {
             return Ok(());
         }
-        let Some((name, group)) = self.groups.iter().next_back() else { return Ok(()) };
+        let names: Vec<&'static str> = self.groups.keys().copied().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let name = self.world.random.pick(&names);
+        let group = &self.groups[name];
         let ends: Vec<u64> = self.world.partitions.iter().map(|p| p.items.len() as u64).collect();
         let partition = self.world.random.below(ends.len());
         let number = u32::try_from(partition).expect("there are few");

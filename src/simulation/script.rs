@@ -21,7 +21,7 @@ use crate::start::Start;
 use crate::stream::Stream;
 
 /// The groups there may be.
-const NAMES: [&str; 2] = ["parking", "discarding"];
+const NAMES: [&str; 3] = ["parking", "discarding", "sifting"];
 /// The one in which each partition is one member's.
 pub(super) const OWNED: &str = "discarding";
 /// No stream grows beyond so many partitions.
@@ -53,6 +53,10 @@ pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (Group
         .backoff(Backoff::exponential(Duration::from_secs(1), Duration::from_secs(20)))
         .on_exhausted(exhausted)
         .revocation_timeout(REVOCATION);
+    if name == "sifting" {
+        let takes = |subject: Option<&str>| subject.is_some_and(|text| text.starts_with("order."));
+        return (options.filter("order.*"), Rules { max_deliveries, exhausted, takes });
+    }
     let options = match strategy {
         _ if name != OWNED => options,
         Strategy::Range => options.strategy(Range),
@@ -60,7 +64,7 @@ pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (Group
         Strategy::Sticky => options.strategy(Sticky),
         Strategy::CooperativeSticky => options.strategy(CooperativeSticky),
     };
-    (options, Rules { max_deliveries, exhausted })
+    (options, Rules { max_deliveries, exhausted, takes: |_| true })
 }
 
 impl<'w> Life<'w> {

@@ -97,7 +97,7 @@ impl Life<'_> {
         model.settle_soon();
         let lent = batch.peek();
         for (token, attempt) in &lent {
-            model.delivered(*token, *attempt)?;
+            model.delivered(*token, *attempt, &self.world.partitions)?;
         }
         let taken = match self.world.random.below(3) {
             0 => self.world.random.below(lent.len() + 1),
@@ -356,7 +356,12 @@ impl Life<'_> {
     }
 
     pub(super) fn skip(&mut self) -> Verdict {
-        let Some((name, group)) = self.groups.iter().next() else { return Ok(()) };
+        let names: Vec<&'static str> = self.groups.keys().copied().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let name = self.world.random.pick(&names);
+        let group = &self.groups[name];
         let info = match group.info() {
             Ok(info) => info,
             Err(error) => return self.world.forgive("info", &error),
@@ -370,6 +375,9 @@ impl Life<'_> {
         let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
         for offset in at.floor.max(model.first(0))..end {
             let id = EntryId::new(0, offset);
+            if !model.takes(&self.world.partitions, id) {
+                continue;
+            }
             match &skipped {
                 Ok(_) => model.set(id, State::Done),
                 Err(_) => model.perhaps(id, State::Done),

@@ -27,6 +27,11 @@ use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
 use crate::stream::Stream;
 
+/// What subjects entries have.
+const SUBJECTS: [&str; 3] = ["order.created", "order.deleted", "users.created"];
+/// The subject of what a drain appends, which nobody notes.
+pub(super) const LATE: &str = "order.late";
+
 /// What the oracle says: nothing, or its complaint.
 pub(super) type Verdict<T = ()> = std::result::Result<T, String>;
 
@@ -74,6 +79,9 @@ pub(super) struct World {
     pub(super) durability: Durability,
     pub(super) segment_bytes: u64,
     pub(super) controls: Controls,
+    /// All entries are as long: stale bytes of a torn tail look whole again only where new frames
+    /// end as old ones did.
+    pub(super) uniform: bool,
     pub(super) partitions: Vec<Partition>,
     pub(super) groups: BTreeMap<&'static str, Model>,
     /// Who assigns partitions in the group that has it done.
@@ -99,9 +107,15 @@ impl Item {
         Self {
             payload,
             key: key.map(|key| vec![b'k', key]),
-            subject: random.one_in(4).then(|| "order.created".to_owned()),
+            subject: random.one_in(3).then(|| random.pick(&SUBJECTS).to_owned()),
             header: random.one_in(5).then(|| unique.to_le_bytes().to_vec()),
         }
+    }
+
+    /// An entry unlike any other, and as long as any other.
+    fn uniform(unique: u64) -> Self {
+        let payload = unique.to_le_bytes().to_vec();
+        Self { payload, key: None, subject: None, header: None }
     }
 
     pub(super) fn entry(&self) -> NewEntry<'_> {
@@ -116,6 +130,10 @@ impl Item {
             entry = entry.header("unique", header);
         }
         entry
+    }
+
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     pub(super) fn of(entry: &Entry) -> Self {
@@ -175,6 +193,7 @@ impl World {
             durability: random.pick(&durabilities),
             segment_bytes: random.pick(&[4096, 8192, 16384]),
             controls: Controls::default(),
+            uniform: false,
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             groups: BTreeMap::new(),
             strategy: random.pick(&[
@@ -198,6 +217,9 @@ impl World {
     /// A new item.
     pub(super) fn item(&mut self, key: Option<u8>) -> Item {
         self.unique += 1;
+        if self.uniform {
+            return Item::uniform(self.unique);
+        }
         Item::random(self.unique, key, &mut self.random)
     }
 
@@ -344,12 +366,9 @@ impl World {
                     return self.forgive(name, &error).map(|()| Judged::CutShort);
                 }
             };
-            let ends: Vec<u64> = self.partitions.iter().map(|p| p.items.len() as u64).collect();
-            let starts: Vec<u64> = self.partitions.iter().map(|p| p.start as u64).collect();
             let model = self.groups.get_mut(name).expect("it was listed");
-            model
-                .judge(&sight, &starts, &ends)
-                .map_err(|complaint| format!("group {name}: {complaint}"))?;
+            let judged = model.judge(&sight, &self.partitions);
+            judged.map_err(|complaint| format!("group {name}: {complaint}"))?;
         }
         Ok(Judged::Whole)
     }
