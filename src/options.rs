@@ -1,5 +1,7 @@
 //! How streams and groups are opened: [`StreamOptions`], [`GroupOptions`].
 
+mod filter;
+
 use std::any::TypeId;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +27,6 @@ use crate::retention::Retention;
 use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
 use crate::stream::Stream;
-use crate::subject::Filter;
 
 /// How to open a stream. Setters take and give the options; all checks are in the finishing verb.
 ///
@@ -364,9 +365,7 @@ impl GroupOptions {
             let stored = stored.map_or_else(|| StoredStrategy::custom(&*strategy), Ok)?;
             self.plan.strategy = Some((stored, strategy));
         }
-        if !self.patterns.is_empty() {
-            self.plan.filter = Some(Filter::parse(&self.patterns)?);
-        }
+        self.plan.filter = self.parsed_filter()?;
         let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
         Ok(Group { seat })
     }

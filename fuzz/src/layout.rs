@@ -5,7 +5,7 @@ use crc32fast::Hasher;
 
 pub(crate) const HEADER_BYTES: usize = 128;
 const FRAME_BYTES: usize = 40;
-const FOOTER_BYTES: usize = 32;
+const FOOTER_BYTES: usize = 40;
 const MARK_BYTES: usize = 16;
 const SLOTS_AT: [usize; 2] = [96, 112];
 const FOOTER_MAGIC: &[u8; 4] = b"MARK";
@@ -158,7 +158,9 @@ fn fix_footer(bytes: &mut [u8], at: usize, salt: u64) {
         return;
     };
     let marks = usize::try_from(u64_at(footer, 24)).ok().and_then(|n| n.checked_mul(MARK_BYTES));
-    let end = marks.and_then(|marks| marks.checked_add(FOOTER_BYTES));
+    let subjects = u32::from_le_bytes(*footer[36..].first_chunk().expect("forty bytes"));
+    let list = marks.and_then(|marks| marks.checked_add(usize::try_from(subjects).ok()?));
+    let end = list.and_then(|list| list.checked_add(FOOTER_BYTES));
     let Some(end) = end.filter(|end| *end <= footer.len() && footer.starts_with(FOOTER_MAGIC))
     else {
         return;
@@ -174,6 +176,8 @@ pub(crate) fn footer(salt: u64, end: u64, time_max: u64, marks: &[(u32, u32, u64
     bytes.extend_from_slice(&end.to_le_bytes());
     bytes.extend_from_slice(&time_max.to_le_bytes());
     bytes.extend_from_slice(&(marks.len() as u64).to_le_bytes());
+    // No subjects, in no bytes.
+    bytes.extend_from_slice(&[0; 8]);
     for (offset, position, time_max) in marks {
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&position.to_le_bytes());

@@ -127,12 +127,7 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put(out, *partition);
             put_last(out, *last);
         }
-        Event::Passed { partition, end, how } => {
-            out.push(28);
-            put(out, *partition);
-            put(out, *end);
-            put_pass(out, *how);
-        }
+        Event::Passed { partition, end, how } => put_passed(out, *partition, *end, *how),
     }
 }
 
@@ -213,7 +208,10 @@ fn read_skipped(reader: &mut Reader<'_>, why: Skip) -> Result<Event, Inconsisten
     Ok(Event::Skipped { partition, first, end, why })
 }
 
-fn put_pass(out: &mut Vec<u8>, how: Pass) {
+fn put_passed(out: &mut Vec<u8>, partition: u32, end: u64, how: Pass) {
+    out.push(28);
+    put(out, partition);
+    put(out, end);
     let what = match how {
         Pass::Filtered => return out.push(0),
         Pass::Acked(_) => 1,

@@ -350,7 +350,9 @@ mod tests {
     fn footers_read_back_and_notice_every_flip_and_cut() {
         let mark = Mark { offset: 0, position: 128, time_max: 3 };
         let mut count = Count::new(1 << 20);
-        ["a.b", "c", "a.b"].iter().for_each(|subject| count.add(subject, 2));
+        for subject in ["a.b", "c", "a.b"] {
+            count.add(subject, 2);
+        }
         let subjects = count.within(u64::MAX).cloned();
         let footer = Footer { end: 99, time_max: 8, marks: vec![mark; 3], subjects };
         let bytes = footer.encode(77);

@@ -220,7 +220,9 @@ mod tests {
     fn subjects_take_a_sixteenth_of_their_segment_at_most() {
         let mut count = Count::new(4_096);
         let subject = |n: usize| format!("{n:027}");
-        (0..8).for_each(|n| count.add(&subject(n), 1));
+        for n in 0..8 {
+            count.add(&subject(n), 1);
+        }
         assert_eq!(count.bytes(), 256);
         count.add("x", 1);
         assert!(count.within(u64::MAX).is_none());

@@ -3,7 +3,7 @@
 
 use super::cuts::run;
 use super::script::Life;
-use super::world::{Verdict, World};
+use super::world::{Item, Verdict, World};
 use crate::log::Controls;
 
 /// So many disks at most until a complaint. The rarest fault shows on one of some 300.
@@ -44,7 +44,7 @@ fn appending_behind_a_torn_tail_is_noticed() {
     assert_noticed("a torn tail is appended to", |seed| {
         run_with(seed, |world| {
             world.controls.reuse_torn = true;
-            world.uniform = true;
+            world.make = Item::uniform;
         })
     });
 }

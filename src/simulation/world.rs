@@ -61,6 +61,9 @@ pub(super) struct Item {
     header: Option<Vec<u8>>,
 }
 
+/// Makes an entry of a number that is never given twice, with this key.
+pub(super) type Make = fn(u64, Option<u8>, &mut Random) -> Item;
+
 /// What one partition must hold.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
@@ -79,9 +82,8 @@ pub(super) struct World {
     pub(super) durability: Durability,
     pub(super) segment_bytes: u64,
     pub(super) controls: Controls,
-    /// All entries are as long: stale bytes of a torn tail look whole again only where new frames
-    /// end as old ones did.
-    pub(super) uniform: bool,
+    /// How entries are made.
+    pub(super) make: Make,
     pub(super) partitions: Vec<Partition>,
     pub(super) groups: BTreeMap<&'static str, Model>,
     /// Who assigns partitions in the group that has it done.
@@ -112,8 +114,9 @@ impl Item {
         }
     }
 
-    /// An entry unlike any other, and as long as any other.
-    fn uniform(unique: u64) -> Self {
+    /// An entry unlike any other, and as long as any other: stale bytes of a torn tail look whole
+    /// again only where new frames end as old ones did.
+    pub(super) fn uniform(unique: u64, _: Option<u8>, _: &mut Random) -> Self {
         let payload = unique.to_le_bytes().to_vec();
         Self { payload, key: None, subject: None, header: None }
     }
@@ -193,7 +196,7 @@ impl World {
             durability: random.pick(&durabilities),
             segment_bytes: random.pick(&[4096, 8192, 16384]),
             controls: Controls::default(),
-            uniform: false,
+            make: Item::random,
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             groups: BTreeMap::new(),
             strategy: random.pick(&[
@@ -217,10 +220,7 @@ impl World {
     /// A new item.
     pub(super) fn item(&mut self, key: Option<u8>) -> Item {
         self.unique += 1;
-        if self.uniform {
-            return Item::uniform(self.unique);
-        }
-        Item::random(self.unique, key, &mut self.random)
+        (self.make)(self.unique, key, &mut self.random)
     }
 
     /// Opens the stream as the next process does, after a start of the machine: the monotonic face

@@ -308,7 +308,9 @@ fn filters_survive_a_reopening() {
     let batch: Vec<_> = worker.try_read(2).unwrap().into_iter().collect();
     let mut batch = batch.into_iter();
     batch.next().unwrap().ack().unwrap();
-    std::mem::forget(batch);
+    for delivery in batch {
+        let _kept = delivery.detach();
+    }
     stream.close().unwrap();
     let stream = Stream::open(dir.path()).unwrap();
     let group = stream.group("orders").open_existing().unwrap();

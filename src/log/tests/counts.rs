@@ -23,7 +23,8 @@ fn is_order(subject: &str) -> bool {
 
 #[track_caller]
 fn assert_counts(log: &Log, items: &[Item], range: std::ops::Range<u64>) {
-    let of = range.start as usize..range.end as usize;
+    let place = |offset| usize::try_from(offset).unwrap();
+    let of = place(range.start)..place(range.end);
     let picked = |item: &&Item| item.subject.as_deref().is_some_and(is_order);
     let expected = items[of].iter().filter(picked).count() as u64;
     assert_eq!(log.count(range.clone(), is_order).unwrap(), expected, "{range:?}");

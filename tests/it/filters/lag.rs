@@ -14,8 +14,11 @@ use crate::scene::HOUR;
 /// What subjects the entries have; the last has none.
 const SUBJECTS: [&str; 5] = ["order.paid", "order.sent", "user.created", "x", ""];
 
+type Patterns = &'static [&'static str];
+type Wanted = fn(&str) -> bool;
+
 /// The filters, and what they come to.
-const FILTERS: [(&[&str], fn(&str) -> bool); 4] = [
+const FILTERS: [(Patterns, Wanted); 4] = [
     (&["order.*"], |subject| subject.starts_with("order.")),
     (&["user.>", "x"], |subject| subject == "user.created" || subject == "x"),
     (&["nobody"], |_| false),
@@ -61,11 +64,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
+}
+
 /// One group, and what is known of it.
 struct Side {
     group: Group,
     worker: Consumer,
-    wanted: fn(&str) -> bool,
+    wanted: Wanted,
     held: BTreeMap<EntryId, millstream::Token>,
     /// Entries that count as done are counted once, unless the group goes back.
     went_back: bool,
@@ -86,7 +93,7 @@ impl World {
         let stream = options.in_memory().unwrap();
         // Where a group stays at what was trimmed away, nobody knows any more what that was.
         let went_back = on_trimmed == OnTrimmed::Error;
-        let side = |(n, (patterns, wanted)): (usize, (&[&str], fn(&str) -> bool))| {
+        let side = |(n, (patterns, wanted)): (usize, (Patterns, Wanted))| {
             let options = stream.group(&format!("g{n}")).session_timeout(HOUR).max_deliveries(2);
             let options = options.on_trimmed(on_trimmed).lease(Duration::from_secs(20));
             let then = if n % 2 == 0 { Exhausted::Park } else { Exhausted::Discard };
@@ -183,7 +190,7 @@ impl World {
         // Where the position was trimmed away, the policy may be to say so.
         let Ok(batch) = side.worker.try_read(max) else { return };
         for delivery in batch {
-            let subject = self.subjects[delivery.id().offset() as usize];
+            let subject = self.subjects[place(delivery.id().offset())];
             assert!((side.wanted)(subject), "{} has the subject {subject}", delivery.id());
             assert_eq!(delivery.subject().unwrap_or(""), subject);
             side.held.insert(delivery.id(), delivery.detach());
@@ -202,7 +209,7 @@ impl World {
         let info = group.info().unwrap();
         let at = &info.partitions[0];
         let own = |from: u64, to: u64| {
-            let subjects = &self.subjects[from as usize..to.max(from) as usize];
+            let subjects = &self.subjects[place(from)..place(to.max(from))];
             subjects.iter().filter(|subject| wanted(subject)).count() as u64
         };
         let pending = group.pending(usize::MAX).unwrap();
@@ -211,7 +218,7 @@ impl World {
         assert_eq!(info.lag, pending.len() as u64 + undelivered);
         assert_eq!(info.lag, info.leased + info.delayed + info.due + info.undelivered);
         assert_eq!(info.lag, group.lag().unwrap());
-        assert!(pending.iter().all(|entry| wanted(self.subjects[entry.id.offset() as usize])));
+        assert!(pending.iter().all(|entry| wanted(self.subjects[place(entry.id.offset())])));
         let first = pending.first().map_or(at.next, |entry| entry.id.offset());
         assert_eq!(at.floor, first, "the floor is where the first pending entry is");
         // Each entry of the group's is owed, set aside, or counted as something: never two of these.

@@ -185,7 +185,8 @@ impl Segment {
             return None;
         }
         let marks = usize::try_from(footer.number(bytes, "marks")).unwrap();
-        let length = footer.bytes + marks * mark.bytes;
+        let subjects = usize::try_from(footer.number(bytes, "subject_bytes")).unwrap();
+        let length = footer.bytes + marks * mark.bytes + subjects;
         assert_eq!(footer.number(bytes, "sum"), salted(self.salt, &bytes[8..length]));
         let last = self.frames.last().expect("a segment with a footer has an opening");
         assert_eq!(footer.number(bytes, "end"), last.offset + last.count);
