@@ -341,6 +341,7 @@ impl Desk {
     /// The first entry of each of these partitions that the group is not done with; `None` if it
     /// was idle for so long that it holds nothing.
     fn needs(&self, partitions: &[u32], idle: Option<Duration>) -> Option<Vec<u64>> {
+        self.pass_ahead(partitions);
         let mut state = self.lock();
         let now = now_of(&self.ground.time);
         if self.check_write().is_ok() {

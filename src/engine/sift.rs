@@ -16,7 +16,7 @@ use super::mill::{Got, Mill};
 use super::parcel::{Gleaned, Parcel, Sieve};
 use crate::error::{Error, Result};
 use crate::id::EntryId;
-use crate::ledger::Run;
+use crate::ledger::{Pass, Run};
 use crate::log::{self, Bounds, Cursor, Log, Outcome};
 use crate::subject::Filter;
 
@@ -24,6 +24,8 @@ use crate::subject::Filter;
 const SCAN_ENTRIES: u32 = 4_096;
 /// The same in bytes.
 const SCAN_BYTES: u64 = 1 << 20;
+/// Retention passes so many times as much of a partition for a group that nobody reads.
+const SCANS_MAX: usize = 64;
 
 /// How much more a read may look at.
 #[derive(Clone, Copy, Debug)]
@@ -61,19 +63,11 @@ impl Desk {
         // What is due again may end where the new entries begin, and stays apart.
         let due = state.runs.len();
         while first < log.visible() && basket.has_room() {
-            let sifted = match log.start() {
-                trimmed if first < trimmed => {
-                    let next = EntryId::new(partition, first);
-                    Err(Error::PositionTrimmed { next, start: trimmed })
-                }
-                _ => {
-                    let cursor = &mut state.fresh[partition as usize];
-                    cursor.seek(first);
-                    basket.sift(log, cursor, partition, filter, step, |offset| {
-                        note(&mut state.runs, due, EntryId::new(partition, offset));
-                    })
-                }
-            };
+            let cursor = &mut state.fresh[partition as usize];
+            cursor.seek(first);
+            let sifted = basket.sift(log, cursor, partition, filter, step, |offset| {
+                note(&mut state.runs, due, EntryId::new(partition, offset));
+            });
             match sifted {
                 Ok(end) => first = end,
                 Err(_) if basket.parcel.len() > 0 => break,
@@ -91,6 +85,43 @@ impl Desk {
             state.passed.push((partition, first));
         }
         Ok(())
+    }
+}
+
+/// Where nobody reads a group, who looks for what it still needs passes what it does not.
+impl Desk {
+    /// Passes what stands next in these partitions and is not for the group, unless something that was
+    /// handed out holds the log anyway. What cannot be read or written stays.
+    pub(super) fn pass_ahead(&self, partitions: &[u32]) {
+        let Some(filter) = &self.filter else { return };
+        for partition in partitions {
+            for _ in 0..SCANS_MAX {
+                if !matches!(self.pass_some(filter, *partition), Ok(true)) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The same for one look. Says whether another one may find more.
+    fn pass_some(&self, filter: &Filter, partition: u32) -> Result<bool> {
+        self.check_write()?;
+        let log = self.ground.log(partition)?;
+        let mut state = self.lock();
+        let cursor = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+        if cursor >= log.visible() || state.ledger.first_needed(partition) != Some(cursor) {
+            return Ok(false);
+        }
+        // It takes nothing, so it stops at the first entry that matches.
+        let mut basket = self.basket(0);
+        let place = &mut state.fresh[partition as usize];
+        place.seek(cursor);
+        let end = basket.sift(log, place, partition, filter, SCAN_ENTRIES, |_| ())?;
+        let State { ledger, events, .. } = &mut *state;
+        ledger.pass(partition, end, Pass::Filtered, events);
+        self.commit(&mut state)?;
+        self.finish(state)?;
+        Ok(end > cursor)
     }
 }
 
@@ -112,8 +143,10 @@ impl Basket {
         let sieve =
             Sieve { filter, entries: self.entries_left, bytes: self.bytes_left, attempt: 1 };
         let sifted = read.and_then(|outcome| match outcome {
-            // What a trim takes is settled in each group before that, so this went by itself.
-            Outcome::Trimmed { .. } => Err(log.rot(0, 0, cursor.offset)),
+            Outcome::Trimmed { start } => {
+                let next = EntryId::new(partition, cursor.offset);
+                Err(Error::PositionTrimmed { next, start })
+            }
             Outcome::Copied if run.count == 0 => Err(log.rot(0, 0, cursor.offset)),
             Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, found),
         });
