@@ -2,6 +2,7 @@
 
 mod lag;
 
+use std::fs;
 use std::time::Duration;
 
 use millstream::{
@@ -319,6 +320,32 @@ fn what_does_not_match_never_holds_the_log() {
     stream.trim().unwrap();
     assert!((before..=id.offset()).contains(&start()));
     assert_eq!(offsets(&group.join("worker").unwrap(), 9), [id.offset()]);
+}
+
+#[test]
+fn rot_in_what_does_not_match_is_met_and_not_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = Stream::open(dir.path()).unwrap();
+    drop(orders(&stream));
+    append(&stream, &["order.1", "user.a", "user.b", "user.c", "order.2"]);
+    stream.close().unwrap();
+    let path = dir.path().join("p0/0000000001.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let rotten = bytes.windows(6).rposition(|six| six == b"user.b").unwrap();
+    // The last one is in the footer; the one before that is the entry's subject.
+    let rotten = bytes[..rotten].windows(6).rposition(|six| six == b"user.b").unwrap();
+    bytes[rotten] = b'x';
+    fs::write(&path, bytes).unwrap();
+    let stream = Stream::open(dir.path()).unwrap();
+    let (group, worker) = orders(&stream);
+    assert_eq!(offsets(&worker, 9), [0]);
+    for _ in 0..2 {
+        assert!(worker.try_read(9).unwrap_err().is_corrupt());
+        assert_eq!(standing(&group).3, 2);
+    }
+    assert!(stream.reader(Start::At(id(1))).unwrap().filter("*.>").unwrap().try_read(9).is_ok());
+    assert_eq!(group.skip(0, 2..3).unwrap(), 0);
+    assert_eq!(offsets(&worker, 9), [4]);
 }
 
 #[test]
