@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::history::History;
 use crate::id::{EntryId, Token};
 use crate::ledger::Again;
-use crate::limits::lasting;
+use crate::limits::{lasting, shortened};
 use crate::reader::at_least_one;
 
 /// One named member of a group, from [`Group::join`](crate::Group::join).
@@ -141,6 +141,18 @@ impl Consumer {
         self.settle(tokens, Verb::Nack(Again::Backoff))
     }
 
+    /// Gives up what these tokens hold, as [`Delivery::reject`](crate::Delivery::reject) does.
+    ///
+    /// # Errors
+    /// Those of [`ack`](Self::ack).
+    pub fn reject(
+        &self,
+        tokens: impl IntoIterator<Item = Token>,
+        reason: &str,
+    ) -> Result<Settlement> {
+        self.settle(tokens, Verb::Nack(Again::Never(shortened(reason))))
+    }
+
     /// Makes the leases of these tokens end `lease` from now.
     ///
     /// # Errors
@@ -155,7 +167,11 @@ impl Consumer {
         self.settle(tokens, Verb::Extend(lease))
     }
 
-    fn settle(&self, tokens: impl IntoIterator<Item = Token>, verb: Verb) -> Result<Settlement> {
+    fn settle(
+        &self,
+        tokens: impl IntoIterator<Item = Token>,
+        verb: Verb<'_>,
+    ) -> Result<Settlement> {
         let member = Some(self.post.member);
         let outcome = self.post.seat.desk.settle_tokens(member, tokens.into_iter(), verb)?;
         self.post.seat.handle.mill.flush_if_due()?;

@@ -10,7 +10,7 @@ use crate::entries::Entry;
 use crate::error::{Error, Lost, Result};
 use crate::id::{EntryId, Token};
 use crate::ledger::{AckMode, Again};
-use crate::limits::lasting;
+use crate::limits::{lasting, shortened};
 
 /// One entry leased to one consumer. Derefs to [`Entry`].
 ///
@@ -79,13 +79,14 @@ impl Delivery {
         self.resolve(Verb::Release)
     }
 
-    /// Gives the entry up, whatever attempts it has left: it is exhausted at once, and parked or
-    /// discarded as the group says.
+    /// Gives the entry up, whatever attempts it has left: it is exhausted at once, and parked,
+    /// discarded or dead-lettered as the group says. The reason is kept with it, up to its first
+    /// 1,024 bytes; it may be empty.
     ///
     /// # Errors
     /// Those of [`ack`](Self::ack).
-    pub fn reject(self) -> Result<()> {
-        self.resolve(Verb::Nack(Again::Never))
+    pub fn reject(self, reason: &str) -> Result<()> {
+        self.resolve(Verb::Nack(Again::Never(shortened(reason))))
     }
 
     /// Makes the lease end `lease` from now. It does not count as an attempt. (As `JetStream`'s
@@ -118,12 +119,12 @@ impl Delivery {
         self.token()
     }
 
-    fn resolve(mut self, verb: Verb) -> Result<()> {
+    fn resolve(mut self, verb: Verb<'_>) -> Result<()> {
         self.resolved = true;
         self.settle(verb)
     }
 
-    fn settle(&self, verb: Verb) -> Result<()> {
+    fn settle(&self, verb: Verb<'_>) -> Result<()> {
         let token = self.token();
         if self.entry.parcel.mode() == AckMode::OnRead {
             // It was settled when it was handed out.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::Parcel;
+use crate::letter::DeadLetter;
 
 /// What both [`Entry`] and [`View`](crate::View) tell of an entry.
 macro_rules! accessors {
@@ -66,6 +67,13 @@ pub struct Entry {
 
 impl Entry {
     accessors!();
+}
+
+impl DeadLetter {
+    /// What an entry tells as a dead letter; `None` if it is none.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        entry.parcel.letter(entry.index)
+    }
 }
 
 impl fmt::Debug for Entry {

@@ -28,6 +28,10 @@ pub struct NewEntry<'a> {
     pub(crate) subject: Option<&'a str>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
+    /// What a dead letter tells of its original.
+    pub(crate) letter: Option<&'a [u8]>,
+    /// The number of the one group that it is for.
+    pub(crate) addressee: Option<u64>,
 }
 
 impl<'a> NewEntry<'a> {
@@ -61,8 +65,9 @@ impl<'a> NewEntry<'a> {
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
-        let Self { payload, subject, key, headers } = self;
-        Fields { payload, subject: *subject, key: *key, headers }
+        let Self { payload, subject, key, headers, letter, addressee } = self;
+        let (letter, addressee) = (*letter, *addressee);
+        Fields { payload, subject: *subject, key: *key, headers, letter, addressee }
     }
 
     /// Checks the entry against its bounds.

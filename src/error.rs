@@ -1,12 +1,14 @@
 //! The one error type, and why a lease can be lost.
 
 mod corruption;
+mod lost;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use corruption::Corruption;
+pub use lost::{Gone, Lost};
 
 use crate::id::{EntryId, Token};
 
@@ -258,6 +260,14 @@ pub enum Error {
         /// What it did, with the words of the panic if it had any.
         reason: Box<str>,
     },
+    /// An entry was to be redriven that is no dead letter of this group.
+    #[error("{id} cannot be redriven: {why}")]
+    NotADeadLetter {
+        /// The entry.
+        id: EntryId,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The lease is no longer the caller's. The entry is in other hands, or done.
     #[error("the lease on {id} is lost: {why}")]
     LeaseLost {
@@ -278,62 +288,6 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
-}
-
-/// Why a lease is void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub enum Lost {
-    /// The lease ended and the entry was given to another read.
-    Taken,
-    /// The entry is settled or set aside already.
-    Settled,
-    /// It was released, or returned unread.
-    Released,
-    /// Its partition was given to another member.
-    Revoked,
-    /// Its consumer left, was removed, or its session ended.
-    Left,
-    /// The group was reset, deleted and made again, or the stream was opened again.
-    Reset,
-    /// Retention took the entry.
-    Trimmed,
-}
-
-/// How a member went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub enum Gone {
-    /// It left.
-    Left,
-    /// It was removed by `Group::remove_consumer`.
-    Removed,
-    /// It was silent for longer than the session timeout.
-    Expired,
-}
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Taken => "it was given to another read",
-            Self::Settled => "the entry is settled",
-            Self::Released => "it was released",
-            Self::Revoked => "its partition was given to another member",
-            Self::Left => "its consumer left the group",
-            Self::Reset => "the group was reset or opened again",
-            Self::Trimmed => "retention took the entry",
-        })
-    }
-}
-
-impl std::fmt::Display for Gone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Left => "it left",
-            Self::Removed => "it was removed",
-            Self::Expired => "its session ended",
-        })
-    }
 }
 
 impl Error {

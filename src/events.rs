@@ -154,6 +154,8 @@ pub enum Event {
         id: EntryId,
         /// How often it was handed out.
         attempts: u16,
+        /// The words with which it was rejected; `None` if its attempts were over.
+        reason: Option<String>,
         /// What became of it.
         fate: Fate,
     },
@@ -187,6 +189,8 @@ pub enum Fate {
     Parked,
     /// It is settled, and does not come again.
     Discarded,
+    /// Its dead letter is safe in another stream, so it is settled.
+    DeadLettered,
 }
 
 /// One receiver of a group's events, from the moment it was made.

@@ -7,12 +7,15 @@ use crate::clock::Moment;
 use crate::consumer::Consumer;
 use crate::delivery::Settlement;
 use crate::engine::{Post, Seat, Verb, delete_group};
+use crate::entries::Entry;
 use crate::error::{Error, Result};
 use crate::events::{Cause, Events};
 use crate::id::{EntryId, Token};
 use crate::info::{GroupInfo, Pending, PendingSummary};
 use crate::ledger::Again;
-use crate::limits::{lasting, named};
+use crate::letter::{DeadLetter, Redriven};
+use crate::limits::{lasting, named, shortened};
+use crate::parked::{Parked, ParkedQuery};
 use crate::pending::PendingQuery;
 use crate::reader::at_least_one;
 use crate::start::Start;
@@ -128,6 +131,19 @@ impl Group {
         self.settle(tokens, Verb::Release)
     }
 
+    /// Gives up what these tokens hold, whatever attempts it has left, for a reason of which the
+    /// first 1,024 bytes are kept: it is parked, discarded or dead-lettered as the group says.
+    ///
+    /// # Errors
+    /// Those of [`ack`](Self::ack).
+    pub fn reject(
+        &self,
+        tokens: impl IntoIterator<Item = Token>,
+        reason: &str,
+    ) -> Result<Settlement> {
+        self.settle(tokens, Verb::Nack(Again::Never(shortened(reason))))
+    }
+
     /// Makes the leases of these tokens end `lease` from now. It does not count as an attempt.
     ///
     /// # Errors
@@ -142,7 +158,11 @@ impl Group {
         self.settle(tokens, Verb::Extend(lease))
     }
 
-    fn settle(&self, tokens: impl IntoIterator<Item = Token>, verb: Verb) -> Result<Settlement> {
+    fn settle(
+        &self,
+        tokens: impl IntoIterator<Item = Token>,
+        verb: Verb<'_>,
+    ) -> Result<Settlement> {
         let outcome = self.seat.desk.settle_tokens(None, tokens.into_iter(), verb)?;
         self.seat.handle.mill.flush_if_due()?;
         Ok(Settlement::new(outcome))
@@ -163,23 +183,61 @@ impl Group {
         self.seat.desk.skip(partition, offsets.start, offsets.end)
     }
 
-    /// The entries that were set aside after their last attempt, in order, at most `max`.
+    /// The entries that were set aside, in order: those that the query chooses, or the first so
+    /// many of all.
     ///
     /// # Errors
-    /// [`Error::GroupDeleted`], [`Error::Closed`].
-    pub fn parked(&self, max: usize) -> Result<Vec<EntryId>> {
-        self.seat.desk.look(|ledger, _| {
-            ledger.parked(EntryId::new(0, 0)).map(|(id, _)| id).take(max).collect()
-        })
+    /// [`Error::InvalidName`] for a subject that is no pattern, [`Error::GroupDeleted`],
+    /// [`Error::Closed`].
+    pub fn parked(&self, query: impl Into<ParkedQuery>) -> Result<Vec<Parked>> {
+        self.seat.parked(&query.into())
     }
 
-    /// Makes the first `max` parked entries available again, due now, as if they had never been
-    /// handed out. Says how many there were.
+    /// Makes parked entries available again, due now, as if they had never been handed out: those
+    /// that the query chooses, or the first so many of all. Says how many there were. (SQS's
+    /// redrive.)
     ///
     /// # Errors
-    /// Those of [`ack`](Self::ack).
-    pub fn redrive(&self, max: usize) -> Result<u64> {
-        self.seat.desk.redrive(max)
+    /// [`Error::InvalidName`] for a subject that is no pattern, and those of [`ack`](Self::ack).
+    pub fn redrive(&self, query: impl Into<ParkedQuery>) -> Result<u64> {
+        self.seat.redrive(&query.into())
+    }
+
+    /// Brings the entry back that a dead letter of this group is of, for this group alone, with no
+    /// attempts: under its own id if the stream still holds it, else it is appended anew, and
+    /// all other groups pass it by. What becomes of the dead letter is the caller's to say:
+    /// read the dead letters with a group of their own, and ack what was redriven. Redriving the
+    /// same letter again does nothing as long as the entry under its own id is not settled.
+    ///
+    /// ```
+    /// use millstream::{Exhausted, Redriven, Start, Stream};
+    ///
+    /// let (orders, letters) = (Stream::options().in_memory()?, Stream::options().in_memory()?);
+    /// let id = orders.append("order 1001")?;
+    /// let options = orders.group("billing").on_exhausted(Exhausted::DeadLetter(letters.clone()));
+    /// let billing = options.open(Start::Earliest)?;
+    /// let worker = billing.join("worker-1")?;
+    /// for delivery in worker.try_read(1)? {
+    ///     delivery.reject("no such customer")?;
+    /// }
+    ///
+    /// let mender = letters.group("mender").open(Start::Earliest)?.join("me")?;
+    /// for letter in mender.try_read(100)? {
+    ///     assert_eq!(billing.redrive_letter(&letter)?, Redriven::Available(id));
+    ///     letter.ack()?;
+    /// }
+    /// assert_eq!(worker.try_read(1)?.iter().next().expect("it is back").attempt(), 1);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotADeadLetter`] if the entry is none, or one of another group or stream;
+    /// [`Error::Corrupt`] if the original cannot be read; those of [`ack`](Self::ack) and
+    /// [`Stream::append`].
+    pub fn redrive_letter(&self, letter: &Entry) -> Result<Redriven> {
+        let told = DeadLetter::of(letter)
+            .ok_or(Error::NotADeadLetter { id: letter.id(), why: "it tells of no original" })?;
+        self.seat.redrive_letter(&told, letter.id(), || letter.parcel.draft(letter.index))
     }
 
     /// Settles parked entries for good. Ids that are not parked are passed over; says how many
@@ -279,7 +337,8 @@ impl Group {
     /// has waited long enough.
     pub fn next_deadline(&self) -> Option<Duration> {
         let now = self.seat.desk.ground.time.now();
-        let next = self.seat.desk.next_moment(now);
+        let desk = &self.seat.desk;
+        let next = desk.next_moment(now).min(desk.next_burial());
         (next < Moment::NEVER).then(|| next.since(now))
     }
 

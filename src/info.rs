@@ -131,8 +131,15 @@ pub struct GroupInfo {
     pub delayed: u64,
     /// Of these, those that the next read hands out again.
     pub due: u64,
+    /// Of these, those whose attempts are over and whose dead letter is not safe yet.
+    pub exhausted: u64,
+    /// Why they wait, if an attempt to write a dead letter failed. It is tried again with the next
+    /// call after a second.
+    pub dead_letter_failure: Option<String>,
     /// Entries set aside after their last attempt.
     pub parked: u64,
+    /// Entries that became dead letters since the group was made.
+    pub dead_lettered: u64,
     /// Entries acked since the group was made.
     pub acked: u64,
     /// Entries discarded since the group was made.
@@ -222,6 +229,8 @@ pub enum PendingState {
     Delayed,
     /// The next read hands it out again.
     Due,
+    /// Its attempts are over, and its dead letter is not safe yet.
+    Exhausted,
 }
 
 /// What is pending in a group, in numbers.

@@ -40,7 +40,8 @@
 //! | [`Consumer`] | one member of a group; each entry goes to one of them |
 //! | [`Delivery`] | one entry leased to one consumer, with its attempt: 1, 2, and so on |
 //! | lease | until when a delivery is that consumer's alone |
-//! | settled | acked or discarded: never delivered again to that group |
+//! | settled | acked, discarded or dead-lettered: never delivered again to that group |
+//! | dead letter | what an exhausted entry becomes in another stream: [`Exhausted::DeadLetter`], [`DeadLetter`] |
 //! | parked | set aside after the last attempt, until [`Group::redrive`] or [`Group::discard_parked`] |
 //! | floor | for each partition, the offset below which a group has settled or set aside everything |
 //! | [strategy](assign) | decides which consumer of a group reads which partition; by default all read all |
@@ -173,6 +174,8 @@
 //! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
 //! | rows of one [`PendingQuery`] | 1,000 | as many as it asks for |
 //! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
+//! | the reason of a [`reject`](Delivery::reject) | | its first 1,024 bytes are kept |
+//! | rows of a [`ParkedQuery`] | 1,000 | |
 //! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
 //! | events that wait for one consumer | | 256, likewise |
 //! | buffers kept for reads | | 16 of at most 1 MiB |
@@ -263,10 +266,12 @@ mod id;
 mod info;
 mod latch;
 mod ledger;
+mod letter;
 mod limits;
 mod log;
 mod loss;
 mod options;
+mod parked;
 mod pending;
 mod policy;
 mod reader;
@@ -299,8 +304,10 @@ pub use info::{
     GroupInfo, GroupPartition, GroupState, Holder, Member, PartitionInfo, Pending, PendingState,
     PendingSummary, StreamInfo, Trimmed, TrimmedPartition,
 };
+pub use letter::{DeadLetter, Redriven};
 pub use loss::Loss;
 pub use options::{GroupOptions, StreamOptions};
+pub use parked::{Parked, ParkedQuery};
 pub use pending::PendingQuery;
 pub use policy::{AckMode, Backoff, Exhausted, OnTrimmed};
 pub use reader::{Reader, Subscription};

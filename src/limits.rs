@@ -18,6 +18,10 @@ pub(crate) const ENTRY_BYTES_MAX: u64 = 16 << 20;
 pub(crate) const BATCH_BYTES_MAX: u64 = 16 << 20;
 /// A group's or consumer's name is at most this long.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// So many parked entries a query gives if it does not say how many.
+pub(crate) const PARKED_DEFAULT: usize = 1_000;
+/// Why an entry was rejected is kept up to this length.
+pub(crate) const REASON_BYTES_MAX: usize = 1_024;
 /// A receiver of a group's events keeps at most this many; those to come are counted.
 pub(crate) const EVENTS_MAX: usize = 1_024;
 /// A consumer's own events that wait are at most this many; those to come are counted.
@@ -54,6 +58,15 @@ pub(crate) fn lasting(option: &'static str, given: Duration) -> Result<()> {
     }
     let bound = "from 1 microsecond to 365 days".into();
     Err(Error::InvalidOption { option, given: format!("{given:?}").into(), bound })
+}
+
+/// As much of a reason as is kept.
+pub(crate) fn shortened(reason: &str) -> &str {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
 }
 
 /// Refuses a name that is empty, too long, or not printable.

@@ -11,8 +11,7 @@ use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky
 use crate::clock::{Clock, SystemClock, Time, time_of};
 use crate::durability::Durability;
 use crate::engine::{
-    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredExhausted, StoredStrategy, check_retention,
-    micros, open_group,
+    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredStrategy, check_retention, micros, open_group,
 };
 #[cfg(doc)]
 use crate::error::Error;
@@ -270,10 +269,8 @@ impl GroupOptions {
 
     /// What becomes of an exhausted entry; by default [`Exhausted::Park`].
     pub fn on_exhausted(mut self, then: Exhausted) -> Self {
-        self.plan.on_exhausted = Some(match then {
-            Exhausted::Park => StoredExhausted::Park,
-            Exhausted::Discard => StoredExhausted::Discard,
-        });
+        let (stored, target) = then.stored();
+        (self.plan.on_exhausted, self.plan.target) = (Some(stored), target);
         self
     }
 

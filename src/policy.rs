@@ -1,12 +1,18 @@
 //! How a group treats its entries: [`Backoff`], [`Exhausted`], [`OnTrimmed`], [`AckMode`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{StoredAckMode, StoredBackoff, StoredOnTrimmed, micros};
+use crate::engine::{
+    Handle, StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, micros,
+};
 #[cfg(doc)]
 use crate::error::Error;
 #[cfg(doc)]
 use crate::group::Group;
+#[cfg(doc)]
+use crate::letter::DeadLetter;
+use crate::stream::Stream;
 
 /// How long an entry waits before it is handed out again, after a nack or the end of its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +30,8 @@ impl Backoff {
     }
 }
 
-/// What becomes of an entry whose last attempt failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What becomes of an entry whose last attempt failed, or that was rejected.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Exhausted {
     /// It is set aside, and no longer in anybody's way, until [`Group::redrive`] or
@@ -34,6 +40,29 @@ pub enum Exhausted {
     Park,
     /// It is settled, and counted.
     Discard,
+    /// It is appended to this stream with payload, key, subject and headers, and with what
+    /// [`DeadLetter`] tells; then it is settled. It is there once, whatever happens between: never
+    /// twice, and never not at all. It is on the disk then, whatever that stream's durability.
+    ///
+    /// A stream cannot take its own dead letters. It has to be passed at each opening of the group;
+    /// as long as it is not, and while it is closed, full or poisoned, entries wait as
+    /// [`exhausted`](crate::GroupInfo::exhausted). An entry with a key goes to the partition that
+    /// its key chooses there, one without to that with its own number. The group keeps the stream
+    /// open. (`SQS`'s redrive policy, `RabbitMQ`'s dead-letter exchange.)
+    DeadLetter(Stream),
+}
+
+impl Exhausted {
+    /// With the stream that takes the dead letters.
+    pub(crate) fn stored(self) -> (StoredExhausted, Option<Arc<Handle>>) {
+        match self {
+            Self::Park => (StoredExhausted::Park, None),
+            Self::Discard => (StoredExhausted::Discard, None),
+            Self::DeadLetter(Stream { handle }) => {
+                (StoredExhausted::DeadLetter(handle.mill.number()), Some(handle))
+            }
+        }
+    }
 }
 
 /// Where a group goes on when retention took entries that it was still to read. What it lost by

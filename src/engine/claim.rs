@@ -115,6 +115,7 @@ impl Desk {
             // The entries are the caller's already; only what was settled has to be durable.
             self.promise()?;
         }
+        self.bury();
         taken
     }
 
@@ -134,12 +135,12 @@ impl Desk {
         let mode = ledger.policy().ack;
         let mut lease = 0;
         if taken > 0 {
-            lease = ledger.claim(now.at, post.member, runs, events)?;
+            lease = ledger.claim(now, post.member, runs, events)?;
             if mode == AckMode::OnRead {
                 Ledger::settle_handed_out(runs, events);
             }
         }
-        ledger.exhaust_all(&claims.spent, events);
+        ledger.exhaust_all(now, &claims.spent, events);
         self.commit(state)?;
         if taken == 0 {
             return Ok((Answer::Nothing(state.why_nothing(post.member.slot)), 0));

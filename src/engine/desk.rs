@@ -18,6 +18,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::board::Board;
+use super::bury::Burial;
 use super::census::Census;
 use super::ground::Ground;
 use super::groups::Seat;
@@ -58,6 +59,8 @@ pub(crate) struct Desk {
     pub(super) returned: Mutex<Returned>,
     /// What the group's handles share, as long as there are any.
     pub(super) seat: Mutex<Weak<Seat>>,
+    /// What is exhausted and has to go to the dead letters.
+    pub(super) burial: Burial,
     deleted: AtomicBool,
     /// A read settles what the consumer's earlier ones handed out.
     reads_settle: AtomicBool,
@@ -151,6 +154,7 @@ impl Desk {
             state: Mutex::new(state),
             returned: Mutex::default(),
             seat: Mutex::default(),
+            burial: Burial::default(),
             deleted: AtomicBool::new(false),
             reads_settle,
         }
@@ -211,7 +215,7 @@ impl Desk {
         let mut outcome = Ok(());
         while outcome.is_ok() && state.ledger.is_moving() {
             let State { ledger, events, .. } = &mut *state;
-            ledger.move_on(now.at, events);
+            ledger.move_on(now, events);
             if events.is_empty() {
                 break;
             }
@@ -270,8 +274,11 @@ impl Desk {
                 census.follow(&self.ground.logs, ledger, event);
                 ledger.apply(event);
             }
+            if ledger.take_doom_news() {
+                self.burial.owe();
+            }
             if self.board.is_watched() {
-                tell_exhausted(&self.board, &ledger.take_exhausted());
+                tell_exhausted(&self.board, ledger.take_exhausted());
             }
         }
         if assigns {
@@ -315,7 +322,7 @@ impl Desk {
     pub(super) fn look_at<T>(&self, see: impl FnOnce(&mut State, Now) -> T) -> Result<T> {
         self.check()?;
         if self.ground.latch.check().is_ok() {
-            let (mut state, now) = self.enter()?;
+            let (mut state, now) = self.enter_buried()?;
             let seen = see(&mut state, now);
             self.finish(state)?;
             return Ok(seen);
@@ -356,6 +363,9 @@ impl Desk {
         let (mut state, now) = self.enter()?;
         let failure = state.failure.take();
         self.stir(&mut state, now);
+        if state.ledger.doomed(None).next().is_some() {
+            self.burial.owe();
+        }
         self.finish(state)?;
         failure.map_or(Ok(()), Err)
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::desk::Desk;
 use super::handle::Handle;
 use super::manifest::{
@@ -22,6 +24,21 @@ use crate::subject::Filter;
 pub(crate) struct Seat {
     pub(crate) handle: Arc<Handle>,
     pub(crate) desk: Arc<Desk>,
+    /// The stream that takes the dead letters, if it was given.
+    target: Mutex<Option<Arc<Handle>>>,
+}
+
+impl Seat {
+    /// The stream that takes the dead letters.
+    pub(crate) fn target(&self) -> Option<Arc<Handle>> {
+        self.target.lock().clone()
+    }
+
+    /// Gives exhausted entries a place to go to.
+    pub(crate) fn aim(&self, target: &Arc<Handle>) {
+        *self.target.lock() = Some(Arc::clone(target));
+        self.desk.burial.owe();
+    }
 }
 
 impl fmt::Debug for Seat {
@@ -40,6 +57,8 @@ pub(crate) struct GroupPlan {
     pub(crate) max_deliveries: Option<u16>,
     pub(crate) backoff: Option<StoredBackoff>,
     pub(crate) on_exhausted: Option<StoredExhausted>,
+    /// The stream that takes the dead letters.
+    pub(crate) target: Option<Arc<Handle>>,
     pub(crate) max_in_flight: Option<u64>,
     pub(crate) max_in_flight_per_consumer: Option<u64>,
     pub(crate) strategy: Option<(StoredStrategy, Arc<dyn Assign>)>,
@@ -98,6 +117,7 @@ pub(crate) fn open_group(
     start: Option<&Start>,
 ) -> Result<Arc<Seat>> {
     let mill = &handle.mill;
+    check_target(mill, plan)?;
     let mut manifest = mill.manifest.lock();
     mill.ground.check_open()?;
     mill.ground.check_mode()?;
@@ -118,13 +138,43 @@ pub(crate) fn open_group(
         }
         (None, _) => return Err(Error::NotFound { what: format!("the group {name:?}").into() }),
     };
-    let mut seat = desk.seat.lock();
-    if let Some(shared) = seat.upgrade() {
-        return Ok(shared);
+    let seat = {
+        let mut seat = desk.seat.lock();
+        if let Some(shared) = seat.upgrade() {
+            shared
+        } else {
+            let target = Mutex::default();
+            let fresh = Seat { handle: Arc::clone(handle), desk: Arc::clone(&desk), target };
+            let fresh = Arc::new(fresh);
+            *seat = Arc::downgrade(&fresh);
+            fresh
+        }
+    };
+    // One that is in use keeps the target it has; one that has none yet is told here.
+    let aimless = plan.target.as_ref().filter(|_| seat.target.lock().is_none());
+    let number = manifest.groups.iter().find(|group| group.number == desk.incarnation);
+    let stored = number.map(|group| group.settings.on_exhausted);
+    if let Some(target) = aimless
+        && stored == Some(StoredExhausted::DeadLetter(target.mill.terms.stream))
+    {
+        seat.aim(target);
     }
-    let fresh = Arc::new(Seat { handle: Arc::clone(handle), desk: Arc::clone(&desk) });
-    *seat = Arc::downgrade(&fresh);
-    Ok(fresh)
+    drop(manifest);
+    desk.bury();
+    Ok(seat)
+}
+
+/// Refuses to bury a stream's entries in itself.
+fn check_target(mill: &Mill, plan: &GroupPlan) -> Result<()> {
+    let stream = mill.terms.stream;
+    match &plan.target {
+        Some(target) if target.mill.terms.stream == stream => Err(Error::InvalidOption {
+            option: "on_exhausted",
+            given: "a dead-letter stream that is the group's own".into(),
+            bound: "another stream".into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses another filter than the one that the group has; none at all keeps it.

@@ -66,7 +66,7 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
     let mut ledger = replay(terms, &log, origin, now)?;
     let mut events = Vec::new();
     let unclean = recovery.unclean;
-    ledger.reopen(now.at, origin.log_starts, origin.log_ends, unclean, &mut events);
+    ledger.reopen(now, origin.log_starts, origin.log_ends, unclean, &mut events);
     let mut journal = Journal::default();
     encode(&events, &mut journal.backlog);
     let cut = ledger.outlives(origin.log_ends);

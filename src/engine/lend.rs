@@ -79,6 +79,7 @@ impl Desk {
             }
             self.finish(state)?;
         }
+        self.bury();
         answer
     }
 
@@ -171,7 +172,7 @@ impl Desk {
         }
         let lease = want.lease.unwrap_or(state.ledger.policy().lease);
         let State { ledger, runs, events, .. } = &mut *state;
-        let number = ledger.hand_out(now.at, post.member, lease, runs, events)?;
+        let number = ledger.hand_out(now, post.member, lease, runs, events)?;
         let mode = ledger.policy().ack;
         if mode == AckMode::OnRead {
             Ledger::settle_handed_out(runs, events);

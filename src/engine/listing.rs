@@ -81,6 +81,7 @@ fn line(row: &PendingEntry<'_>, now: Moment) -> Pending {
         Standing::Leased(until) => (until, PendingState::Leased),
         Standing::Waiting(due) if due > now => (due, PendingState::Delayed),
         Standing::Waiting(due) => (due, PendingState::Due),
+        Standing::Exhausted => (now, PendingState::Exhausted),
     };
     Pending {
         id: row.id,

@@ -160,6 +160,8 @@ pub(crate) enum StoredBackoff {
 pub(crate) enum StoredExhausted {
     Park,
     Discard,
+    /// The number of the stream that takes the dead letters. It has to be passed at each opening.
+    DeadLetter(u64),
 }
 
 impl GroupRecord {

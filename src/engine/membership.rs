@@ -80,7 +80,8 @@ impl Desk {
         if self.reads_settle() {
             self.settle_held(member)?;
         }
-        self.change(|ledger, now, events| ledger.leave(now.at, member, events))?;
+        self.change(|ledger, now, events| ledger.leave(now, member, events))?;
+        self.bury();
         self.waiters.ring_where(usize::MAX, |read| read == tag(member.slot));
         self.reassign()
     }
@@ -90,7 +91,7 @@ impl Desk {
         let Ok((mut state, now)) = self.enter() else { return };
         let leave = |state: &mut State| {
             let State { ledger, events, .. } = state;
-            ledger.leave(now.at, member, events).is_ok()
+            ledger.leave(now, member, events).is_ok()
         };
         if leave(&mut state) {
             if let Ok(true) = self.take_unseen(&mut state, now) {
@@ -108,7 +109,8 @@ impl Desk {
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
-        self.change(|ledger, now, events| ledger.remove(now.at, name, events))?;
+        self.change(|ledger, now, events| ledger.remove(now, name, events))?;
+        self.bury();
         self.waiters.ring_all();
         self.reassign()
     }

@@ -77,6 +77,11 @@ impl Mill {
         }
     }
 
+    /// The random number that says which stream it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.terms.stream
+    }
+
     /// Appends one entry.
     pub(crate) fn append(&self, entry: &NewEntry<'_>) -> Result<EntryId> {
         let (partition, placed) = self.place(entry)?;
@@ -213,7 +218,7 @@ impl Mill {
 
     /// What has to follow an append: the flush that was promised, and waking who waits.
     #[inline]
-    fn settle(&self, partition: u32, placed: Placed) -> Result<()> {
+    pub(super) fn settle(&self, partition: u32, placed: Placed) -> Result<()> {
         let mut ring = placed.ring;
         if self.ground.durability == Durability::Always {
             ring |= self.ground.logs[partition as usize].flush_to(placed.end)?;
@@ -278,6 +283,7 @@ impl Mill {
         let mut outcome = Ok(());
         for desk in self.each_desk() {
             outcome = outcome.and(desk.maintain());
+            desk.bury();
         }
         outcome.and(self.retain())?;
         Ok(self.next_deadline())
@@ -286,7 +292,8 @@ impl Mill {
     /// How long until something is due.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let now = self.ground.time.now();
-        let desks = self.each_desk().into_iter().map(|desk| desk.next_moment(now));
+        let next_of = |desk: Arc<Desk>| desk.next_moment(now).min(desk.next_burial());
+        let desks = self.each_desk().into_iter().map(next_of);
         let others = [self.ground.flush_moment(), self.next_retention(now)];
         let next = desks.chain(others).min().unwrap_or(Moment::NEVER);
         (next < Moment::NEVER).then(|| next.since(now))
@@ -372,7 +379,7 @@ impl Mill {
 }
 
 /// Encodes into the thread's draft.
-fn with_draft<T>(encode: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+pub(super) fn with_draft<T>(encode: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
     let mut draft = DRAFT.take().unwrap_or_default();
     draft.clear();
     let encoded = encode(&mut draft);

@@ -35,6 +35,7 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod board;
+mod bury;
 mod census;
 mod change;
 mod claim;
@@ -56,6 +57,7 @@ mod parcel;
 mod pool;
 mod position;
 mod post;
+mod redrive;
 mod report;
 mod retain;
 mod returned;

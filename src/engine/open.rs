@@ -370,6 +370,7 @@ pub(crate) fn policy(settings: &GroupSettings) -> Policy {
         on_exhausted: match settings.on_exhausted {
             StoredExhausted::Park => Exhausted::Park,
             StoredExhausted::Discard => Exhausted::Discard,
+            StoredExhausted::DeadLetter(_) => Exhausted::DeadLetter,
         },
         max_in_flight: settings.max_in_flight,
         max_in_flight_per_consumer: settings.max_in_flight_per_consumer,

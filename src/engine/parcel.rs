@@ -9,8 +9,10 @@ use std::sync::{Arc, Weak};
 
 use super::pool::Pool;
 use super::post::Post;
+use crate::entry::NewEntry;
 use crate::id::{EntryId, Token};
 use crate::ledger::{AckMode, Claim};
+use crate::letter::DeadLetter;
 use crate::log::{self, BadFrame, Field, Slot};
 use crate::subject::Filter;
 
@@ -271,6 +273,41 @@ impl Parcel {
         let placed = &self.slots[index];
         let range = placed.slot.payload.start as usize..placed.slot.payload.end as usize;
         &self.runs[placed.piece as usize].run.bytes[range]
+    }
+
+    /// The salt of the segment that an entry lies in.
+    pub(crate) fn salt(&self, index: usize) -> u64 {
+        self.runs[self.slots[index].piece as usize].run.salt
+    }
+
+    /// What an entry tells as a dead letter, if it is one.
+    pub(crate) fn letter(&self, index: usize) -> Option<DeadLetter> {
+        self.fields(index).find_map(|field| match field {
+            Field::Letter(bytes) => DeadLetter::decode(bytes),
+            _ => None,
+        })
+    }
+
+    /// The number of the one group that an entry is for, if it is not for all.
+    pub(crate) fn addressee(&self, index: usize) -> Option<u64> {
+        self.fields(index).find_map(|field| match field {
+            Field::Addressee(group) => Some(group),
+            _ => None,
+        })
+    }
+
+    /// What was appended as an entry: what it would take to append it again.
+    pub(crate) fn draft(&self, index: usize) -> NewEntry<'_> {
+        let mut entry = NewEntry::new(self.payload(index));
+        for field in self.fields(index) {
+            match field {
+                Field::Subject(subject) => entry.subject = Some(subject),
+                Field::Key(key) => entry.key = Some(key),
+                Field::Header(name, value) => entry.headers.push((name, value)),
+                _ => {}
+            }
+        }
+        entry
     }
 
     /// The fields that are not payload, in the order they were given.

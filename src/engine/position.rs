@@ -22,8 +22,8 @@ impl Desk {
         Ok(lost)
     }
 
-    pub(crate) fn redrive(&self, max: usize) -> Result<u64> {
-        self.change(|ledger, now, events| Ok(ledger.redrive_all(now.at, max, events)))
+    pub(super) fn redrive(&self, ids: &[EntryId]) -> Result<u64> {
+        self.change(|ledger, now, events| Ok(ledger.redrive(now.at, ids, events)))
     }
 
     pub(crate) fn discard_parked(&self, ids: &[EntryId]) -> Result<u64> {

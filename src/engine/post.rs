@@ -51,14 +51,14 @@ impl Post {
     }
 
     /// Applies a verb to claims of this consumer.
-    pub(crate) fn settle(&self, claims: &[Claim], verb: Verb) -> Result<Outcome> {
+    pub(crate) fn settle(&self, claims: &[Claim], verb: Verb<'_>) -> Result<Outcome> {
         let outcome = self.seat.desk.settle(Some(self.member), claims, verb)?;
         self.seat.handle.mill.flush_if_due()?;
         Ok(outcome)
     }
 
     /// Applies a verb to one claim; a void one is an error.
-    pub(crate) fn settle_one(&self, token: Token, verb: Verb) -> Result<()> {
+    pub(crate) fn settle_one(&self, token: Token, verb: Verb<'_>) -> Result<()> {
         let outcome = self.settle(&[Claim::from(token)], verb)?;
         match outcome.refused.first() {
             None => Ok(()),

@@ -19,9 +19,9 @@ pub(crate) struct Outcome {
 
 /// What to do with claims.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Verb {
+pub(crate) enum Verb<'a> {
     Ack,
-    Nack(Again),
+    Nack(Again<'a>),
     Release,
     Extend(Duration),
 }
@@ -32,7 +32,7 @@ impl Desk {
         &self,
         member: Option<MemberId>,
         claims: &[Claim],
-        verb: Verb,
+        verb: Verb<'_>,
     ) -> Result<Outcome> {
         self.check_write()?;
         let mut outcome = Outcome::default();
@@ -70,9 +70,10 @@ impl Desk {
             self.stir(&mut state, now_of(&self.ground.time));
         }
         self.finish(state)?;
-        if matches!(verb, Verb::Ack | Verb::Nack(Again::Never)) {
+        if matches!(verb, Verb::Ack | Verb::Nack(Again::Never(_))) {
             self.promise()?;
         }
+        self.bury();
         Ok(outcome)
     }
 
@@ -81,7 +82,7 @@ impl Desk {
         &self,
         member: Option<MemberId>,
         tokens: impl Iterator<Item = Token>,
-        verb: Verb,
+        verb: Verb<'_>,
     ) -> Result<Outcome> {
         let mut foreign = Vec::new();
         let mut claims = Vec::with_capacity(tokens.size_hint().0);

@@ -135,14 +135,16 @@ impl Told {
 }
 
 /// Tells of entries that came to the end of their attempts.
-pub(super) fn tell_exhausted(board: &Board, spent: &[Spent]) {
-    for Spent { run, attempts, then } in spent {
+pub(super) fn tell_exhausted(board: &Board, spent: Vec<Spent>) {
+    for Spent { run, attempts, then, reason } in spent {
         let fate = match then {
             Exhausted::Park => Fate::Parked,
             Exhausted::Discard => Fate::Discarded,
+            Exhausted::DeadLetter => Fate::DeadLettered,
         };
         for id in run.ids() {
-            board.post(Event::Exhausted { id, attempts: *attempts, fate });
+            let reason = reason.as_deref().map(str::to_owned);
+            board.post(Event::Exhausted { id, attempts, reason, fate });
         }
     }
 }

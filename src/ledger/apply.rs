@@ -6,10 +6,12 @@
 use std::ops::Range;
 
 use super::book::{Ledger, OFFSETS_MAX, Parked, Spent};
+use super::doom::Reaper;
 use super::entries::Next;
 use std::sync::Arc;
 
-use super::event::{Event, Last, Reopening, Round, Run, Settle, Skip, Wait};
+use super::event::{Event, Last, Reason, Reopening, Round, Run, Settle, Skip, Wait};
+use super::given::each;
 use super::hold::{BEFORE, Hold};
 use super::member::Member;
 use super::policy::Exhausted;
@@ -37,8 +39,9 @@ impl Ledger {
                 self.owners.version += 1;
             }
             Event::Left { slot, why, due, last } => self.apply_left(*slot, *why, *due, *last),
-            Event::HandedOut { run, lease, slot, deadline, alive_until, at }
-            | Event::Claimed { run, lease, slot, deadline, alive_until, at } => {
+            Event::HandedOut { run, lease, slot, deadline, alive_until, at, wall }
+            | Event::Claimed { run, lease, slot, deadline, alive_until, at, wall } => {
+                self.given.note(*lease, *wall);
                 self.next_lease = self.next_lease.max(lease.saturating_add(1));
                 self.members.keep(*slot, *alive_until);
                 self.note_lease(self.lease_in_hold(*lease), *at);
@@ -50,10 +53,10 @@ impl Ledger {
                 self.entries.index.touches.extend(run.ids(), *at);
             }
             Event::Settled { run, how } => {
-                self.apply_settled(*run, *how);
+                self.apply_settled(*run, how);
             }
             Event::Waits { run, why, due, .. } => self.apply_waits(*run, *why, *due),
-            Event::Parked { run } => self.apply_parked(*run),
+            Event::Parked { run, wall, reason } => self.apply_parked(*run, *wall, reason),
             Event::Redriven { run, due } => self.apply_redriven(*run, *due),
             Event::Dropped { run } => {
                 self.unpark(run.partition, run.first, run.end());
@@ -73,6 +76,10 @@ impl Ledger {
                 self.apply_evicted(*partition, *due, *last);
             }
             Event::Reopened(reopening) => self.apply_reopened(reopening),
+            Event::Doomed { run, reason } => self.apply_doomed(*run, reason),
+            Event::Intended { run, intent } => self.apply_intended(*run, *intent),
+            Event::Buried { run } => self.apply_buried(*run),
+            Event::Revived { run, due } => self.apply_revived(*run, *due),
         }
     }
 
@@ -81,7 +88,15 @@ impl Ledger {
         if self.entries.window(run.partition).is_some_and(|window| run.first == window.cursor) {
             self.entries.advance(run.partition, run.end());
         }
-        self.entries.change(run.partition, run.offsets(), |group, _| {
+        let Self { entries, given, first_lease, .. } = self;
+        entries.change(run.partition, run.offsets(), |group, held| {
+            if let Some(held) = held.filter(|_| group.tag.state() == State::Leased) {
+                // Claimed from somebody whose first attempt it was.
+                if group.tag.attempts() == 1 {
+                    let lease = outside(*first_lease, held);
+                    given.fail(run.partition, group.first..group.end(), lease);
+                }
+            }
             let attempts = group.tag.attempts().saturating_add(1);
             again += if attempts > 1 { group.count } else { 0 };
             Some(Next::held(State::Leased, attempts, hold))
@@ -98,16 +113,22 @@ impl Ledger {
         });
     }
 
-    fn apply_settled(&mut self, run: Run, how: Settle) {
+    fn apply_settled(&mut self, run: Run, how: &Settle) {
         let mut spent = Vec::new();
-        match how {
-            Settle::Acked | Settle::AckedById => add(&mut self.totals.acked, run.count.into()),
-            Settle::Discarded => add(&mut self.totals.discarded, run.count.into()),
-        }
-        let watched = self.watched && how == Settle::Discarded;
+        let told = match how {
+            Settle::Acked | Settle::AckedById => {
+                add(&mut self.totals.acked, run.count.into());
+                None
+            }
+            Settle::Discarded(reason) => {
+                add(&mut self.totals.discarded, run.count.into());
+                self.watched.then_some(reason)
+            }
+        };
+        self.forget(run.partition, run.first, run.end());
         self.entries.change(run.partition, run.offsets(), |group, _| {
-            if watched {
-                spent.push(spent_of(run.partition, group, Exhausted::Discard));
+            if let Some(reason) = told {
+                spent.push(spent_of(run.partition, group, Exhausted::Discard, reason));
             }
             Some(Next::SETTLED)
         });
@@ -115,9 +136,14 @@ impl Ledger {
     }
 
     fn apply_waits(&mut self, run: Run, why: Wait, due: Moment) {
-        self.entries.change(run.partition, run.offsets(), |group, held| {
+        let Self { entries, given, first_lease, .. } = self;
+        entries.change(run.partition, run.offsets(), |group, held| {
             let hold = Hold { time: due, ..held? };
             let attempts = group.tag.attempts();
+            if attempts == 1 && why != Wait::Release {
+                let lease = outside(*first_lease, hold);
+                given.fail(run.partition, group.first..group.end(), lease);
+            }
             Some(match why {
                 Wait::Time | Wait::Nack => Next::held(State::Waiting, attempts, hold),
                 Wait::Release => {
@@ -128,17 +154,19 @@ impl Ledger {
         });
     }
 
-    fn apply_parked(&mut self, run: Run) {
+    fn apply_parked(&mut self, run: Run, since: u64, reason: &Reason) {
         let first_lease = self.first_lease;
+        self.forget(run.partition, run.first, run.end());
         let Self { parked, exhausted, watched, entries, .. } = self;
         entries.change(run.partition, run.offsets(), |group, held| {
             if *watched {
-                exhausted.push(spent_of(run.partition, group, Exhausted::Park));
+                exhausted.push(spent_of(run.partition, group, Exhausted::Park, reason));
             }
             let lease = outside(first_lease, held?);
             let attempts = group.tag.attempts();
-            let ids = (group.first..group.end()).map(|at| EntryId::new(run.partition, at));
-            parked.extend(ids.map(|id| (id, Parked { attempts, lease })));
+            let part = Run { first: group.first, count: count_of(group), ..run };
+            let reason = reason.clone();
+            parked.extend(each(part, &Parked { attempts, lease, since, reason }));
             Some(Next::SETTLED)
         });
     }
@@ -160,6 +188,7 @@ impl Ledger {
             Skip::Trimmed => self.totals.trimmed.add(lost),
         }
         self.unpark(partition, first, end);
+        self.forget(partition, first, end);
         let Some(window) = self.entries.window(partition) else { return };
         let cursor = window.cursor;
         let stored = first..end.min(cursor);
@@ -177,12 +206,17 @@ impl Ledger {
         let Some(window) = self.entries.window(partition) else { return };
         let (floor, cursor) = (window.floor, window.cursor);
         let mut settled = end.saturating_sub(cursor);
-        self.entries.change(partition, floor..end.min(cursor), |group, held| {
-            let others = group.tag.state() == State::Leased && held?.slot != slot;
+        let Self { entries, given, .. } = self;
+        entries.change(partition, floor..end.min(cursor), |group, held| {
+            let others = match group.tag.state() {
+                State::Leased => held?.slot != slot,
+                state => state == State::Exhausted,
+            };
             if others || held.is_none() {
                 return None;
             }
             settled += group.count;
+            given.forget(partition, group.first, group.end());
             Some(Next::SETTLED)
         });
         if end > cursor {
@@ -198,6 +232,7 @@ impl Ledger {
         let lost: u64 = open.map(|group| group.count).sum();
         add(&mut self.totals.lost, lost);
         self.unpark(partition, to, OFFSETS_MAX);
+        self.forget(partition, 0, OFFSETS_MAX);
         self.entries.restart(partition, to);
         self.entries.windows[partition as usize].fences.reset = self.next_lease;
     }
@@ -243,7 +278,6 @@ impl Ledger {
         }
         let session = self.policy.session_timeout;
         let heard = self.members.sign(slot, due, session);
-        self.members.leave(slot, why, if why == Gone::Left { due } else { heard });
         for (partition, span) in self.entries.spans_with_leases() {
             if self.entries.leased_by(slot) == 0 {
                 break;
@@ -254,6 +288,7 @@ impl Ledger {
                 leased.then_some((State::Withdrawn, hold))
             });
         }
+        self.members.leave(slot, why, if why == Gone::Left { due } else { heard });
     }
 
     fn apply_reopened(&mut self, reopening: &Reopening) {
@@ -264,17 +299,19 @@ impl Ledger {
         for (partition, end) in (0..).zip(ends.take(self.partitions())) {
             self.entries.cut(partition, end);
             self.unpark(partition, end, u64::MAX);
+            self.forget(partition, end, u64::MAX);
             let span = self.entries.window(partition).map_or(0..0, |w| w.floor..w.cursor);
             self.withdraw(partition, span, last, |group, held| {
                 let (state, time) = match group.tag.state() {
                     State::Leased if unclean => (State::Suspect, due),
                     State::Leased => (State::Withdrawn, due),
                     State::Suspect => (State::Suspect, held.time),
+                    State::Exhausted => (State::Exhausted, held.time),
                     _ => (State::Withdrawn, held.time),
                 };
                 // Of what was redriven, every token was void before.
-                let redriven =
-                    group.tag.state() == State::Withdrawn && held.slot == Void::Settled.slot();
+                let redriven = matches!(group.tag.state(), State::Withdrawn | State::Exhausted)
+                    && held.slot == Void::Settled.slot();
                 let why = if redriven { Void::Settled } else { Void::Reset };
                 Some((state, Hold { lease: BEFORE, time, slot: why.slot() }))
             });
@@ -284,6 +321,7 @@ impl Ledger {
         owners.clear(name, reopening.generation);
         self.members.clear();
         self.entries.index.touches.reopen(due);
+        self.given.restart();
         self.first_lease = reopening.next_lease;
         self.next_lease = reopening.next_lease;
         self.cut = false;
@@ -297,34 +335,39 @@ impl Ledger {
         last: Last,
         out: impl Fn(&Group, Hold) -> Option<(State, Hold)>,
     ) {
-        let first_lease = self.first_lease;
-        let Self { parked, totals, exhausted, watched, entries, .. } = self;
+        let Self { entries, doom, given, members, parked, totals, first_lease, .. } = self;
+        let mut reaper = Reaper {
+            parked,
+            doom,
+            given,
+            members,
+            spent: self.watched.then_some(&mut self.exhausted),
+            discarded: &mut totals.discarded,
+            first_lease: *first_lease,
+        };
         entries.change(partition, span, |group, held| {
             let held = held?;
             let (state, next) = out(group, held)?;
             let (was, attempts) = (group.tag.state(), group.tag.attempts());
-            if was != State::Leased || attempts < last.attempt {
-                return Some(Next::held(state, attempts, next));
+            if was == State::Leased && attempts >= last.attempt {
+                return Some(reaper.reap(partition, group, (held, next), last));
             }
-            if *watched {
-                exhausted.push(spent_of(partition, group, last.then));
+            if was == State::Leased && attempts == 1 {
+                let lease = outside(reaper.first_lease, held);
+                reaper.given.fail(partition, group.first..group.end(), lease);
             }
-            match last.then {
-                Exhausted::Discard => add(&mut totals.discarded, group.count),
-                Exhausted::Park => {
-                    let lease = outside(first_lease, held);
-                    let ids = (group.first..group.end()).map(|at| EntryId::new(partition, at));
-                    parked.extend(ids.map(|id| (id, Parked { attempts, lease })));
-                }
-            }
-            Some(Next::SETTLED)
+            Some(Next::held(state, attempts, next))
         });
     }
 }
 
-fn spent_of(partition: u32, group: &Group, then: Exhausted) -> Spent {
-    let count = u32::try_from(group.count).expect("no longer than a chunk");
-    Spent { run: Run::new(partition, group.first, count), attempts: group.tag.attempts(), then }
+fn count_of(group: &Group) -> u32 {
+    u32::try_from(group.count).expect("no longer than a chunk")
+}
+
+fn spent_of(partition: u32, group: &Group, then: Exhausted, reason: &Reason) -> Spent {
+    let run = Run::new(partition, group.first, count_of(group));
+    Spent { run, attempts: group.tag.attempts(), then, reason: reason.clone() }
 }
 
 /// The number by which a parked entry's last lease is known; 0 for one of an earlier opening.

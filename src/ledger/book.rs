@@ -5,13 +5,16 @@
 //!    change is volatile: signs of life, and how tight the bounds of deadlines are.
 //! 2. A leased entry's member is live.
 //! 3. A parked entry is settled in its window.
-//! 4. Lease numbers in holds count from `first_lease`, the first one of this opening; every number
+//! 4. Exactly the exhausted entries stand in `doom`.
+//! 5. Lease numbers in holds count from `first_lease`, the first one of this opening; every number
 //!    ever given is below `next_lease`.
 
 use std::collections::BTreeMap;
 
+use super::doom::Doom;
 use super::entries::Entries;
-use super::event::{MemberId, Run, Totals};
+use super::event::{MemberId, Reason, Run, Totals};
+use super::given::Given;
 use super::hold::{BEFORE, Hold};
 use super::member::Members;
 use super::owner::Owners;
@@ -29,11 +32,14 @@ pub(super) const OFFSETS_MAX: u64 = 1 << 62;
 pub(crate) const PENDING_MAX: u64 = 1 << 30;
 
 /// An entry that was set aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parked {
-    pub(super) attempts: u16,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parked {
+    pub(crate) attempts: u16,
     /// Its last lease.
     pub(super) lease: u64,
+    /// The wall time.
+    pub(crate) since: u64,
+    pub(crate) reason: Reason,
 }
 
 /// The ledger.
@@ -44,6 +50,8 @@ pub(crate) struct Ledger {
     pub(super) members: Members,
     pub(super) owners: Owners,
     pub(super) parked: BTreeMap<EntryId, Parked>,
+    pub(super) doom: Doom,
+    pub(super) given: Given,
     pub(super) totals: Totals,
     pub(super) first_lease: u64,
     pub(super) next_lease: u64,
@@ -55,11 +63,12 @@ pub(crate) struct Ledger {
 }
 
 /// Entries that were exhausted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) run: Run,
     pub(crate) attempts: u16,
     pub(crate) then: Exhausted,
+    pub(crate) reason: Reason,
 }
 
 /// How many entries are what.
@@ -73,6 +82,10 @@ pub(crate) struct Counts {
     pub(crate) due: u64,
     /// Set aside.
     pub(crate) parked: u64,
+    /// Waiting for their dead letter.
+    pub(crate) exhausted: u64,
+    /// Settled because their dead letter is safe, since the group was created.
+    pub(crate) dead_lettered: u64,
     /// Hand-outs that were not an entry's first, since the group was created.
     pub(crate) redelivered: u64,
     /// Settled by an ack, since the group was created.
@@ -106,6 +119,8 @@ pub(crate) enum Standing {
     Leased(Moment),
     /// To be handed out again from then on.
     Waiting(Moment),
+    /// Its attempts are over, and its dead letter is not safe yet.
+    Exhausted,
 }
 
 /// One line of the pending list.
@@ -133,6 +148,8 @@ impl Ledger {
             members: Members::default(),
             owners,
             parked: BTreeMap::new(),
+            doom: Doom::default(),
+            given: Given::default(),
             totals: Totals::default(),
             first_lease: 1,
             next_lease: 1,
@@ -202,6 +219,8 @@ impl Ledger {
             delayed,
             due: index.waiting - delayed,
             parked: self.parked.len() as u64,
+            exhausted: index.exhausted,
+            dead_lettered: self.totals.dead_lettered,
             redelivered: self.totals.redelivered,
             acked: self.totals.acked,
             discarded: self.totals.discarded,
@@ -253,9 +272,9 @@ impl Ledger {
         groups.map(|group| (group.first, group.count, group.tag.attempts()))
     }
 
-    /// The parked entries from `first` on, in order, with their attempts.
-    pub(crate) fn parked(&self, first: EntryId) -> impl Iterator<Item = (EntryId, u16)> {
-        self.parked.range(first..).map(|(id, parked)| (*id, parked.attempts))
+    /// The parked entries from `first` on, in order.
+    pub(crate) fn parked(&self, first: EntryId) -> impl Iterator<Item = (EntryId, &Parked)> {
+        self.parked.range(first..).map(|(id, parked)| (*id, parked))
     }
 
     /// Whether anything waits to be handed out again now that the member in `slot` may read.

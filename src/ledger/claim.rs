@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::book::Ledger;
 use super::deliver::Terms;
 use super::event::{Event, MemberId, Run, Settle};
-use super::times::{NEVER, micros};
+use super::times::{NEVER, Now, micros};
 use super::window::{CHUNK, Group, State, chunk_of, chunks_of, span_of};
 use crate::blocked::Unclaimed;
 use crate::clock::Moment;
@@ -149,7 +149,7 @@ impl Ledger {
             }
             let end = id.offset().saturating_add(1);
             let group = window.groups(id.offset()..end).next();
-            let Some(group) = group.filter(|group| group.tag.state().is_pending()) else {
+            let Some(group) = group.filter(|group| group.tag.state().may_come()) else {
                 claims.refused.push((id, Unclaimed::NotPending));
                 continue;
             };
@@ -269,7 +269,7 @@ impl Ledger {
         let start = number * CHUNK;
         let mut in_vain = true;
         let span = first.max(start)..start + CHUNK;
-        for group in window.groups(span).filter(|group| group.tag.state().is_pending()) {
+        for group in window.groups(span).filter(|group| group.tag.state().may_come()) {
             let holder = self.entries.index.holds.get(group.hold).slot;
             for part in self.parts(partition, group) {
                 if !gate.is_idle(part.touched) {
@@ -327,16 +327,17 @@ impl Ledger {
     /// Those of [`hand_out`](Self::hand_out).
     pub(crate) fn claim(
         &self,
-        now: Moment,
+        now: Now,
         member: MemberId,
         runs: &[Run],
         out: &mut Vec<Event>,
     ) -> Result<u64> {
         let terms = self.terms(now, member, self.policy.lease)?;
-        let Terms { number: lease, deadline, alive_until } = terms;
+        let Terms { number: lease, deadline, alive_until, wall } = terms;
         for run in runs {
             let (run, slot) = (*run, member.slot);
-            let event = Event::Claimed { run, lease, slot, deadline, alive_until, at: now };
+            let at = now.at;
+            let event = Event::Claimed { run, lease, slot, deadline, alive_until, at, wall };
             debug_assert_eq!(self.check(&event), Ok(()), "{event:?}");
             out.push(event);
         }
@@ -344,10 +345,10 @@ impl Ledger {
     }
 
     /// Ends entries that had their last attempt, as the policy says.
-    pub(crate) fn exhaust_all(&self, runs: &[Run], out: &mut Vec<Event>) {
+    pub(crate) fn exhaust_all(&self, now: Now, runs: &[Run], out: &mut Vec<Event>) {
         let from = out.len();
         for run in runs {
-            self.exhaust(*run).push(from, out);
+            self.exhaust(now, *run, None).push(from, out);
         }
     }
 

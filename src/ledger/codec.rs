@@ -8,14 +8,14 @@
 //! |---|---|---|
 //! | 1 | joined | slot, join number, name (text) |
 //! | 2 | left | slot, why (u8: 0 left, 1 removed, 2 session ended), last |
-//! | 3 | handed out | run, lease number, slot |
+//! | 3 | handed out | run, lease number, slot, wall (0 if nobody has to know it) |
 //! | 4 | extended, after its lease had ended | run |
 //! | 5 | acked | run |
 //! | 6 | discarded | run |
 //! | 7 | waits: its lease ended | run, delay, wall of the start |
 //! | 8 | waits: nacked | run, delay, wall of the start |
 //! | 9 | waits: released | run |
-//! | 10 | parked | run |
+//! | 10 | parked | run, wall, reason (text) |
 //! | 11 | redriven | run |
 //! | 12 | parked, now discarded | run |
 //! | 13 | skipped as lost | partition, first offset, count |
@@ -25,19 +25,26 @@
 //! | 17 | reset | partition, next offset |
 //! | 18 | round | generation, what (u8: 1 everybody reads everything, 2 a rebalance ends), if it ends: how long it took, how many are revoked, each: partition, how many are given, each: partition and slot |
 //! | 19 | evicted from a partition that was revoked | partition, last |
-//! | 20 | claimed, whoever held it | run, lease number, slot |
+//! | 20 | claimed, whoever held it | run, lease number, slot, wall (as of 3) |
 //! | 21 | acked by its id, whoever held it | run |
+//! | 23 | exhausted, and to go to the dead letters | run, reason (text) |
+//! | 24 | about to be appended to the dead letters | run, stream, partition and its end |
+//! | 25 | dead-lettered | run |
+//! | 26 | settled, now available again | run |
 //! | 28 | passed by its filter | partition, one past the last offset, what is counted (u8: 0 nothing, 1 acked, 2 lost, 3 trimmed), if anything: how many |
 //!
 //! Totals are the numbers of entries acked, discarded, lost, trimmed (unread, pending, delayed and
-//! parked ones) and redelivered, and of rebalances and the microseconds they took, since the group exists;
-//! `last` is the number of the last attempt and what comes after it (u8: 0 parked, 1 discarded).
+//! parked ones) and redelivered, of rebalances and the microseconds they took, and of entries
+//! dead-lettered, since the group exists;
+//! `last` is the number of the last attempt, what comes after it (u8: 0 parked, 1 discarded, 2 to
+//! the dead letters) and the wall. A reason that nobody gave is empty.
 //! The wall is left out where the delay is 0. Tag 0 is never used.
 //!
 //! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
 //! opening is going to end it, and a decoded delay is what is left of it.
 
 use super::event::{Event, Last, Pass, Reopening, Round, Run, Settle, Skip, Totals, Wait};
+use super::given_up::{put_given_up, read_given_up};
 use super::policy::Exhausted;
 use super::replay::{Inconsistent, ensure};
 use super::times::{NEVER, Now};
@@ -82,19 +89,22 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             });
             put_last(out, *last);
         }
-        Event::HandedOut { run, lease, slot, .. } => put_lease(out, 3, *run, *lease, *slot),
-        Event::Claimed { run, lease, slot, .. } => put_lease(out, 20, *run, *lease, *slot),
+        Event::HandedOut { run, lease, slot, wall, .. } => {
+            put_lease(out, 3, *run, *lease, *slot, *wall);
+        }
+        Event::Claimed { run, lease, slot, wall, .. } => {
+            put_lease(out, 20, *run, *lease, *slot, *wall);
+        }
         Event::Extended { late: false, .. } | Event::Planned(_) => {}
         Event::Extended { run, .. } => put_run(out, 4, *run),
         Event::Settled { run, how: Settle::Acked } => put_run(out, 5, *run),
-        Event::Settled { run, how: Settle::Discarded } => put_run(out, 6, *run),
+        Event::Settled { run, how: Settle::Discarded(_) } => put_run(out, 6, *run),
         Event::Settled { run, how: Settle::AckedById } => put_run(out, 21, *run),
         Event::Waits { run, why: Wait::Release, .. } => put_run(out, 9, *run),
         Event::Waits { run, why, delay, wall, .. } => {
             put_run(out, if *why == Wait::Time { 7 } else { 8 }, *run);
             put_delay(out, *delay, *wall);
         }
-        Event::Parked { run } => put_run(out, 10, *run),
         Event::Redriven { run, .. } => put_run(out, 11, *run),
         Event::Dropped { run } => put_run(out, 12, *run),
         Event::Skipped { partition, first, end, why } => {
@@ -128,6 +138,7 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put_last(out, *last);
         }
         Event::Passed { partition, end, how } => put_passed(out, *partition, *end, *how),
+        other => put_given_up(other, out),
     }
 }
 
@@ -157,10 +168,11 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             deadline: NEVER,
             alive_until: NEVER,
             at: now.at,
+            wall: reader.number()?,
         },
         4 => Event::Extended { run: read_run(reader)?, deadline: NEVER, late: true, at: now.at },
         5 => Event::Settled { run: read_run(reader)?, how: Settle::Acked },
-        6 => Event::Settled { run: read_run(reader)?, how: Settle::Discarded },
+        6 => Event::Settled { run: read_run(reader)?, how: Settle::Discarded(None) },
         7 => read_waits(reader, Wait::Time, now)?,
         8 => read_waits(reader, Wait::Nack, now)?,
         9 => Event::Waits {
@@ -170,7 +182,6 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             delay: 0,
             wall: 0,
         },
-        10 => Event::Parked { run: read_run(reader)? },
         11 => Event::Redriven { run: read_run(reader)?, due: now.at },
         12 => Event::Dropped { run: read_run(reader)? },
         13 => read_skipped(reader, Skip::Asked)?,
@@ -191,6 +202,7 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             deadline: NEVER,
             alive_until: NEVER,
             at: now.at,
+            wall: reader.number()?,
         },
         21 => Event::Settled { run: read_run(reader)?, how: Settle::AckedById },
         28 => Event::Passed {
@@ -198,7 +210,7 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             end: reader.number()?,
             how: read_pass(reader)?,
         },
-        _ => return Err(Inconsistent("no such event")),
+        tag => return read_given_up(tag, reader, now),
     })
 }
 
@@ -286,7 +298,8 @@ fn read_reopening(reader: &mut Reader<'_>, now: Now) -> Result<Reopening, Incons
 }
 
 pub(super) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
-    let Totals { acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing } = totals;
+    let Totals { acked, discarded, lost, trimmed, redelivered, rebalances, rebalancing, .. } =
+        totals;
     let Loss { unread, pending, delayed, parked } = trimmed;
     for total in [acked, discarded, lost, unread, pending, delayed, parked] {
         put(out, total);
@@ -294,6 +307,7 @@ pub(super) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
     for total in [redelivered, rebalances, rebalancing] {
         put(out, total);
     }
+    put(out, totals.dead_lettered);
 }
 
 pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsistent> {
@@ -310,23 +324,25 @@ pub(super) fn read_totals(reader: &mut Reader<'_>) -> Result<Totals, Inconsisten
         redelivered: reader.number()?,
         rebalances: reader.number()?,
         rebalancing: reader.number()?,
+        dead_lettered: reader.number()?,
     })
 }
 
-fn put_lease(out: &mut Vec<u8>, tag: u8, run: Run, lease: u64, slot: u16) {
+fn put_lease(out: &mut Vec<u8>, tag: u8, run: Run, lease: u64, slot: u16, wall: u64) {
     put_run(out, tag, run);
     put(out, lease);
     put(out, slot);
+    put(out, wall);
 }
 
-fn put_run(out: &mut Vec<u8>, tag: u8, run: Run) {
+pub(super) fn put_run(out: &mut Vec<u8>, tag: u8, run: Run) {
     out.push(tag);
     put(out, run.partition);
     put(out, run.first);
     put(out, run.count);
 }
 
-fn read_run(reader: &mut Reader<'_>) -> Result<Run, Inconsistent> {
+pub(super) fn read_run(reader: &mut Reader<'_>) -> Result<Run, Inconsistent> {
     let run = Run::new(reader.small()?, reader.number()?, reader.small()?);
     ensure(run.count > 0, "an empty run")?;
     ensure(run.first.checked_add(run.count.into()).is_some(), "an offset wraps")?;
@@ -356,7 +372,9 @@ fn put_last(out: &mut Vec<u8>, last: Last) {
     out.push(match last.then {
         Exhausted::Park => 0,
         Exhausted::Discard => 1,
+        Exhausted::DeadLetter => 2,
     });
+    put(out, last.wall);
 }
 
 fn read_last(reader: &mut Reader<'_>) -> Result<Last, Inconsistent> {
@@ -364,9 +382,10 @@ fn read_last(reader: &mut Reader<'_>) -> Result<Last, Inconsistent> {
     let then = match reader.byte()? {
         0 => Exhausted::Park,
         1 => Exhausted::Discard,
+        2 => Exhausted::DeadLetter,
         _ => return Err(Inconsistent("no such end of attempts")),
     };
-    Ok(Last { attempt, then })
+    Ok(Last { attempt, then, wall: reader.number()? })
 }
 
 fn put_list(out: &mut Vec<u8>, numbers: &[u64]) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::book::{Ledger, OFFSETS_MAX};
 use super::event::{Event, MemberId, Run, Settle, Skip};
 use super::hold::LEASES_MAX;
-use super::times::after;
+use super::policy::Exhausted;
+use super::times::{Now, after};
 use super::window::State;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub(super) struct Terms {
     pub(super) number: u64,
     pub(super) deadline: Moment,
     pub(super) alive_until: Moment,
+    pub(super) wall: u64,
 }
 
 impl Ledger {
@@ -78,18 +80,18 @@ impl Ledger {
     /// [`Error::NotAMember`]; [`Error::LimitReached`] after 2^48 leases in one opening.
     pub(crate) fn hand_out(
         &self,
-        now: Moment,
+        now: Now,
         member: MemberId,
         lease: Duration,
         runs: &[Run],
         out: &mut Vec<Event>,
     ) -> Result<u64> {
-        let Terms { number, deadline, alive_until } = self.terms(now, member, lease)?;
+        let Terms { number, deadline, alive_until, wall } = self.terms(now, member, lease)?;
         let mut ahead = None;
         for run in runs {
-            let (run, lease, slot) = (*run, number, member.slot);
+            let (run, lease, slot, at) = (*run, number, member.slot, now.at);
             let follows = self.pass_to(run, &mut ahead, out);
-            let event = Event::HandedOut { run, lease, slot, deadline, alive_until, at: now };
+            let event = Event::HandedOut { run, lease, slot, deadline, alive_until, at, wall };
             debug_assert!(follows || self.check(&event) == Ok(()), "{event:?}");
             out.push(event);
         }
@@ -97,19 +99,22 @@ impl Ledger {
     }
 
     /// What the next leases of a member go by.
-    pub(super) fn terms(&self, now: Moment, member: MemberId, lease: Duration) -> Result<Terms> {
+    pub(super) fn terms(&self, now: Now, member: MemberId, lease: Duration) -> Result<Terms> {
         self.members.get(member)?;
         let number = self.next_lease;
         if number - self.first_lease >= LEASES_MAX || number == u64::MAX {
             return Err(Error::LimitReached { what: "leases of one opening", max: LEASES_MAX });
         }
-        let deadline = after(now, lease);
-        let mut alive_until = after(now, self.policy.session_timeout);
+        let deadline = after(now.at, lease);
+        let mut alive_until = after(now.at, self.policy.session_timeout);
+        // Only a dead letter tells when.
+        let told = self.policy.on_exhausted == Exhausted::DeadLetter;
+        let wall = if told { now.wall } else { 0 };
         if lease != self.policy.lease {
             // A lease of its own length keeps its member alive until it ends.
             alive_until = alive_until.max(deadline);
         }
-        Ok(Terms { number, deadline, alive_until })
+        Ok(Terms { number, deadline, alive_until, wall })
     }
 
     /// Settles runs that a hand-out of the same call leases, in the mode in which reading is

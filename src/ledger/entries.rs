@@ -3,7 +3,8 @@
 //! state to another, and keeps all of these in step.
 //!
 //! Invariants (besides those of the parts)
-//! 1. `leased`, `waiting` and `suspects` count the entries in these states; suspects wait, too.
+//! 1. `leased`, `waiting`, `suspects` and `exhausted` count the entries in these states; suspects
+//!    wait, too.
 //! 2. `leased_by[slot]` counts the entries leased by the member in that slot.
 //! 3. A chunk is in `bounds` under its `earliest`, exactly if that is not `NEVER`.
 //! 4. Each pending entry has a hold, and no other entry has one.
@@ -53,6 +54,7 @@ pub(super) struct Index {
     pub(super) leased: u64,
     pub(super) waiting: u64,
     pub(super) suspects: u64,
+    pub(super) exhausted: u64,
     pub(super) leased_by: Vec<u64>,
     pub(super) touches: Touches,
 }
@@ -66,6 +68,7 @@ impl Entries {
             leased: 0,
             waiting: 0,
             suspects: 0,
+            exhausted: 0,
             leased_by: Vec::new(),
             touches: Touches::default(),
         };
@@ -79,7 +82,7 @@ impl Entries {
     }
 
     pub(super) fn pending(&self) -> u64 {
-        self.index.leased + self.index.waiting
+        self.index.leased + self.index.waiting + self.index.exhausted
     }
 
     /// How many entries the member in `slot` has leased.
@@ -263,7 +266,9 @@ impl Index {
         }
         match next.hold {
             Some(to) if new.waits() => self.due.insert(to.time, first, group.count),
-            Some(to) if to.time < chunk.earliest => self.bound(place, chunk, to.time),
+            Some(to) if new == State::Leased && to.time < chunk.earliest => {
+                self.bound(place, chunk, to.time);
+            }
             _ => {}
         }
         chunk.fill(group, next.tag, shared);
@@ -288,6 +293,8 @@ impl Index {
             }
             self.leased += count;
             self.leased_by[slot] += count;
+        } else if state == State::Exhausted {
+            self.exhausted += count;
         } else {
             self.waiting += count;
             self.suspects += if state == State::Suspect { count } else { 0 };
@@ -298,6 +305,8 @@ impl Index {
         if state == State::Leased {
             self.leased -= count;
             self.leased_by[usize::from(slot)] -= count;
+        } else if state == State::Exhausted {
+            self.exhausted -= count;
         } else {
             self.waiting -= count;
             self.suspects -= if state == State::Suspect { count } else { 0 };

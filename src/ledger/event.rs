@@ -4,7 +4,9 @@
 //! in them for the state at hand only; the stored form has delays and wall times instead.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::doom::Intent;
 use super::policy::Exhausted;
 use crate::clock::Moment;
 use crate::error::Gone;
@@ -85,13 +87,17 @@ pub(crate) struct MemberId {
     pub(crate) join: u64,
 }
 
+/// What somebody said who gave an entry up; nothing if its attempts were over.
+pub(crate) type Reason = Option<Arc<str>>;
+
 /// Why an entry settles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settle {
     Acked,
     /// By its id, whoever held it.
     AckedById,
-    Discarded,
+    /// The reason is told, and not stored.
+    Discarded(Reason),
 }
 
 /// Why an entry waits.
@@ -112,6 +118,8 @@ pub(crate) struct Last {
     pub(crate) attempt: u16,
     /// What comes after it.
     pub(crate) then: Exhausted,
+    /// The wall time.
+    pub(crate) wall: u64,
 }
 
 /// Why entries are given up.
@@ -157,6 +165,7 @@ pub(crate) struct Totals {
     pub(crate) rebalances: u64,
     /// Microseconds.
     pub(crate) rebalancing: u64,
+    pub(crate) dead_lettered: u64,
 }
 
 /// A target that a strategy chose. It is never stored: opening ends what it was for.
@@ -209,7 +218,16 @@ pub(crate) enum Event {
     /// A member went; its leases came back, due at once.
     Left { slot: u16, why: Gone, due: Moment, last: Last },
     /// A run was leased: one that was due again, or the next new one.
-    HandedOut { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment, at: Moment },
+    /// The wall time is 0 in a group that does not have to know it.
+    HandedOut {
+        run: Run,
+        lease: u64,
+        slot: u16,
+        deadline: Moment,
+        alive_until: Moment,
+        at: Moment,
+        wall: u64,
+    },
     /// A lease was prolonged. Stored only if it had ended already.
     Extended { run: Run, deadline: Moment, late: bool, at: Moment },
     /// Pending entries are done with.
@@ -217,9 +235,17 @@ pub(crate) enum Event {
     /// Leased entries wait for their next turn, `delay` microseconds from the wall time `wall`.
     Waits { run: Run, why: Wait, due: Moment, delay: u64, wall: u64 },
     /// Pending entries were leased to a member that asked for them, whoever held them.
-    Claimed { run: Run, lease: u64, slot: u16, deadline: Moment, alive_until: Moment, at: Moment },
+    Claimed {
+        run: Run,
+        lease: u64,
+        slot: u16,
+        deadline: Moment,
+        alive_until: Moment,
+        at: Moment,
+        wall: u64,
+    },
     /// Pending entries were set aside.
-    Parked { run: Run },
+    Parked { run: Run, wall: u64, reason: Reason },
     /// Parked entries are available again, as if never delivered.
     Redriven { run: Run, due: Moment },
     /// Parked entries are done with.
@@ -241,6 +267,14 @@ pub(crate) enum Event {
     Evicted { partition: u32, due: Moment, last: Last },
     /// The directory was opened again.
     Reopened(Box<Reopening>),
+    /// Entries that were leased, or waited, are to go to the dead letters.
+    Doomed { run: Run, reason: Reason },
+    /// Their dead letters are about to be appended.
+    Intended { run: Run, intent: Intent },
+    /// Their dead letters are safe, so they are done with.
+    Buried { run: Run },
+    /// Settled entries are available again, as if never delivered.
+    Revived { run: Run, due: Moment },
 }
 
 impl Event {
@@ -267,9 +301,17 @@ impl Event {
                 Self::Extended { deadline, late, at, .. },
                 Self::Extended { deadline: other, late: l, at: a, .. },
             ) => (deadline, late, at) == (other, l, a),
-            (Self::Redriven { due, .. }, Self::Redriven { due: other, .. }) => due == other,
-            (Self::Parked { .. }, Self::Parked { .. })
-            | (Self::Dropped { .. }, Self::Dropped { .. }) => true,
+            (Self::Parked { wall, reason, .. }, Self::Parked { wall: other, reason: why, .. }) => {
+                (wall, reason) == (other, why)
+            }
+            (Self::Doomed { reason, .. }, Self::Doomed { reason: other, .. }) => reason == other,
+            (Self::Intended { intent, .. }, Self::Intended { intent: other, .. }) => {
+                intent == other
+            }
+            (Self::Redriven { due, .. }, Self::Redriven { due: other, .. })
+            | (Self::Revived { due, .. }, Self::Revived { due: other, .. }) => due == other,
+            (Self::Dropped { .. }, Self::Dropped { .. })
+            | (Self::Buried { .. }, Self::Buried { .. }) => true,
             _ => false,
         };
         match (self.run_mut(), next.run()) {
@@ -286,9 +328,13 @@ impl Event {
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
             | Self::Claimed { run, .. }
-            | Self::Parked { run }
+            | Self::Parked { run, .. }
             | Self::Redriven { run, .. }
-            | Self::Dropped { run } => Some(*run),
+            | Self::Dropped { run }
+            | Self::Doomed { run, .. }
+            | Self::Intended { run, .. }
+            | Self::Buried { run }
+            | Self::Revived { run, .. } => Some(*run),
             _ => None,
         }
     }
@@ -300,9 +346,13 @@ impl Event {
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
             | Self::Claimed { run, .. }
-            | Self::Parked { run }
+            | Self::Parked { run, .. }
             | Self::Redriven { run, .. }
-            | Self::Dropped { run } => Some(run),
+            | Self::Dropped { run }
+            | Self::Doomed { run, .. }
+            | Self::Intended { run, .. }
+            | Self::Buried { run }
+            | Self::Revived { run, .. } => Some(run),
             _ => None,
         }
     }

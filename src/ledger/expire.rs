@@ -25,7 +25,7 @@ impl Ledger {
         let alive_until = after(now.at, self.policy.session_timeout);
         let over = self.members.judge(now.at, alive_until, SWEEP_MAX);
         more |= over.len() == SWEEP_MAX;
-        out.extend(over.into_iter().map(|slot| self.left(now.at, slot, Gone::Expired)));
+        out.extend(over.into_iter().map(|slot| self.left(now, slot, Gone::Expired)));
         more
     }
 
@@ -78,7 +78,7 @@ impl Ledger {
     /// What becomes of entries whose lease ended at `ended`.
     fn ended(&self, now: Now, run: Run, attempts: u16, ended: Moment) -> Event {
         if attempts >= self.policy.max_deliveries {
-            return self.exhaust(run);
+            return self.exhaust(now, run, None);
         }
         let due = later(ended, micros(self.policy.backoff.delay(attempts)));
         let delay = due.0 - ended.0;

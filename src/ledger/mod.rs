@@ -30,9 +30,11 @@
 //! | `owner` | which member reads which partition |
 //! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
 //! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `pass`, `park`, `reopen` | the commands |
+//! | `given` | when entries were handed out, for the dead letters |
+//! | `doom` | what has to go to the dead letters, and what comes back from there |
 //! | `need` | what retention asks: what is needed, what would be lost |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
-//! | `wire`, `codec`, `snapshot` | the stored form |
+//! | `wire`, `codec`, `given_up`, `snapshot` | the stored form |
 //! | `times` | arithmetic on moments |
 //! | `validate` | every invariant, for tests |
 
@@ -41,10 +43,13 @@ mod book;
 mod claim;
 mod codec;
 mod deliver;
+mod doom;
 mod due;
 mod entries;
 mod event;
 mod expire;
+mod given;
+mod given_up;
 mod hold;
 mod member;
 mod need;
@@ -74,6 +79,7 @@ pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
 pub(crate) use claim::Claims;
 pub(crate) use codec::{decode, encode};
 pub(crate) use deliver::Then;
+pub(crate) use doom::{Doomed, Intent, Revival};
 pub(crate) use event::{Claim, Event, MemberId, Pass, Round, Run, Settle, Skip};
 pub(crate) use owner::NOBODY;
 pub(crate) use policy::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};

@@ -26,7 +26,7 @@ impl Ledger {
         for group in window.groups(first..end) {
             match group.tag.state() {
                 State::Fresh => loss.unread += group.count,
-                State::Leased => loss.pending += group.count,
+                State::Leased | State::Exhausted => loss.pending += group.count,
                 State::Settled => {}
                 _ => loss.delayed += group.count,
             }

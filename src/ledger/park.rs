@@ -13,6 +13,7 @@ impl Ledger {
     }
 
     /// The same for the first `max` of all.
+    #[cfg(test)]
     pub(crate) fn redrive_all(&self, now: Moment, max: usize, out: &mut Vec<Event>) -> u64 {
         let ids: Vec<EntryId> = self.parked.keys().take(max).copied().collect();
         self.redrive(now, &ids, out)

@@ -24,7 +24,7 @@ impl Ledger {
         let (first, last) = (pending().next(), pending().last());
         Summary {
             leased: index.leased,
-            waiting: index.waiting,
+            waiting: index.waiting + index.exhausted,
             // The floor is at a pending entry.
             first: first.map(|(partition, window)| EntryId::new(partition, window.floor)),
             last: last.and_then(|(partition, window)| {
@@ -77,8 +77,11 @@ impl Ledger {
         let hold = self.entries.index.holds.get(group.hold);
         let leased = group.tag.state() == State::Leased;
         let member = if leased { self.members.in_slot(hold.slot) } else { None };
-        let standing =
-            if leased { Standing::Leased(hold.time) } else { Standing::Waiting(hold.time) };
+        let standing = match group.tag.state() {
+            State::Leased => Standing::Leased(hold.time),
+            State::Exhausted => Standing::Exhausted,
+            _ => Standing::Waiting(hold.time),
+        };
         let entry = PendingEntry {
             id: EntryId::new(partition, group.first),
             standing,

@@ -112,6 +112,8 @@ pub(crate) enum Exhausted {
     Park,
     /// It is settled, and counted.
     Discard,
+    /// It waits until its dead letter is safe in another stream; then it is settled.
+    DeadLetter,
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl Ledger {
     /// Whether an entry is neither settled nor in another member's hands.
     pub(super) fn goes_through(&self, group: &Group, slot: u16) -> bool {
         match group.tag.state() {
-            State::Settled => false,
+            // What is on its way to the dead letters stays on it.
+            State::Settled | State::Exhausted => false,
             State::Leased => self.entries.index.holds.get(group.hold).slot == slot,
             _ => true,
         }

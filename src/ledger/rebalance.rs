@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::book::Ledger;
 use super::event::{Event, Planned, Round};
 use super::owner::{NOBODY, Owner, Plan};
-use super::times::after;
+use super::times::{Now, after};
 use crate::clock::Moment;
 
 /// Members and partitions, as a strategy has to know them.
@@ -142,11 +142,12 @@ impl Ledger {
 
     /// Goes on towards the target: evicts who had time enough, gives what is free. To be called
     /// again after the events are applied, until there are none.
-    pub(crate) fn move_on(&self, now: Moment, out: &mut Vec<Event>) {
+    pub(crate) fn move_on(&self, now: Now, out: &mut Vec<Event>) {
         let owners = &self.owners;
         for (partition, until) in &owners.until {
-            if *until <= now && self.is_busy(*partition) {
-                out.push(Event::Evicted { partition: *partition, due: now, last: self.last() });
+            if *until <= now.at && self.is_busy(*partition) {
+                let (partition, due) = (*partition, now.at);
+                out.push(Event::Evicted { partition, due, last: self.last(now) });
             }
         }
         let Some(plan) = owners.plan.as_ref().filter(|_| out.is_empty()) else { return };
@@ -159,8 +160,8 @@ impl Ledger {
             open: false,
             revoked: Box::default(),
             given: given.into(),
-            took: (!stuck).then(|| now.0.saturating_sub(plan.began.0)),
-            until: now,
+            took: (!stuck).then(|| now.at.0.saturating_sub(plan.began.0)),
+            until: now.at,
         })));
     }
 

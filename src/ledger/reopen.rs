@@ -6,8 +6,8 @@
 use super::book::Ledger;
 use super::event::{Event, Reopening};
 use super::hold::LEASES_MAX;
+use super::times::Now;
 use super::window::Window;
-use crate::clock::Moment;
 
 /// How far lease numbers jump after an unclean end. Hand-outs that the journal lost with the power
 /// may have been stored by somebody, and must not be given again. It is more than any process can
@@ -28,7 +28,7 @@ impl Ledger {
     /// It emits nothing if nothing changes, as for a group at rest after a clean end.
     pub(crate) fn reopen(
         &self,
-        now: Moment,
+        now: Now,
         starts: &[u64],
         ends: &[u64],
         unclean: bool,
@@ -54,9 +54,10 @@ impl Ledger {
         }
         let next_lease =
             if unclean { self.next_lease.saturating_add(JUMP) } else { self.next_lease };
-        let (ends, last) = (ends.into_boxed_slice(), self.last());
+        let (ends, last) = (ends.into_boxed_slice(), self.last(now));
         let generation = self.owners.next_generation(unclean);
-        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due: now };
+        let due = now.at;
+        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due };
         out.push(Event::Reopened(Box::new(reopening)));
     }
 }

@@ -92,7 +92,7 @@ impl Ledger {
                 self.check_states(*run, State::is_pending, "what is not pending is claimed")
             }
             Event::Extended { run, .. } => self.check_extended(*run),
-            Event::Settled { run, .. } | Event::Parked { run } => {
+            Event::Settled { run, .. } | Event::Parked { run, .. } => {
                 self.check_states(*run, State::is_pending, "what is not pending is settled")
             }
             Event::Waits { run, .. } => self.check_states(
@@ -129,6 +129,19 @@ impl Ledger {
                 let ends = reopening.ends.len();
                 ensure(ends <= self.partitions(), "an end of no partition")?;
                 ensure(reopening.next_lease >= self.next_lease, "lease numbers went back")
+            }
+            Event::Doomed { run, .. } => {
+                self.check_states(*run, State::may_come, "what is not pending is exhausted")
+            }
+            Event::Intended { run, .. } | Event::Buried { run } => self.check_states(
+                *run,
+                |state| state == State::Exhausted,
+                "what is not exhausted goes to the letters",
+            ),
+            Event::Revived { run, .. } => {
+                let settled = |state| state == State::Settled;
+                self.check_states(*run, settled, "what is not settled is revived")?;
+                self.check_revived(*run)
             }
         }
     }

@@ -3,7 +3,8 @@
 use super::book::Ledger;
 use super::event::{Event, Last, MemberId};
 use super::member::NAME_BYTES_MAX;
-use super::times::after;
+use super::policy::Policy;
+use super::times::{Now, after};
 use crate::clock::Moment;
 use crate::error::{Error, Gone, Result};
 
@@ -31,7 +32,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::NotAMember`].
-    pub(crate) fn leave(&self, now: Moment, member: MemberId, out: &mut Vec<Event>) -> Result<()> {
+    pub(crate) fn leave(&self, now: Now, member: MemberId, out: &mut Vec<Event>) -> Result<()> {
         self.members.get(member)?;
         out.push(self.left(now, member.slot, Gone::Left));
         Ok(())
@@ -41,7 +42,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub(crate) fn remove(&self, now: Moment, name: &str, out: &mut Vec<Event>) -> Result<()> {
+    pub(crate) fn remove(&self, now: Now, name: &str, out: &mut Vec<Event>) -> Result<()> {
         let Some(slot) = self.members.names.get(name) else {
             return Err(Error::NotFound { what: format!("member {name:?}").into() });
         };
@@ -49,12 +50,13 @@ impl Ledger {
         Ok(())
     }
 
-    pub(super) fn left(&self, now: Moment, slot: u16, why: Gone) -> Event {
-        Event::Left { slot, why, due: now, last: self.last() }
+    pub(super) fn left(&self, now: Now, slot: u16, why: Gone) -> Event {
+        Event::Left { slot, why, due: now.at, last: self.last(now) }
     }
 
-    pub(super) fn last(&self) -> Last {
-        Last { attempt: self.policy.max_deliveries, then: self.policy.on_exhausted }
+    pub(super) fn last(&self, now: Now) -> Last {
+        let Policy { max_deliveries: attempt, on_exhausted: then, .. } = self.policy;
+        Last { attempt, then, wall: now.wall }
     }
 
     /// A sign of life, from a call that knows the time.

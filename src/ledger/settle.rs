@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::book::Ledger;
-use super::event::{Claim, Event, Run, Settle, Wait};
+use super::event::{Claim, Event, Reason, Run, Settle, Wait};
 use super::hold::{BEFORE, Hold};
 use super::policy::Exhausted;
 use super::times::{Now, later, micros};
@@ -18,13 +18,13 @@ use crate::id::EntryId;
 
 /// When a failed entry comes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
+pub(crate) enum Again<'a> {
     /// After the group's backoff.
     Backoff,
     /// After this wait.
     After(Duration),
-    /// Never: it counts as exhausted at once.
-    Never,
+    /// Never: it counts as exhausted at once, for this reason.
+    Never(&'a str),
 }
 
 /// Why a withdrawn entry's token is void: what its hold has in place of a member.
@@ -77,23 +77,26 @@ impl Ledger {
     }
 
     /// Counts the attempts of what the claims hold as failed. Entries that wait already, because
-    /// the lease ended or they were nacked before, go on waiting; `Again::Never` ends them, too.
+    /// the lease ended or they were nacked before, go on waiting; [`Again::Never`] ends them, too.
     pub(crate) fn nack(
         &self,
         now: Now,
         claims: &[Claim],
-        again: Again,
+        again: Again<'_>,
         out: &mut Vec<Event>,
         lost: &mut Vec<(EntryId, Lost)>,
     ) {
         let from = out.len();
+        let reason: Reason = match again {
+            Again::Never(reason) if !reason.is_empty() => Some(reason.into()),
+            _ => None,
+        };
         self.judge(claims, lost, |run, tag, late| {
+            let over = tag.attempts() >= self.policy.max_deliveries;
             let delay = match again {
-                Again::Never => return self.exhaust(run).push(from, out),
+                Again::Never(_) => return self.exhaust(now, run, reason.clone()).push(from, out),
                 _ if late => return,
-                _ if tag.attempts() >= self.policy.max_deliveries => {
-                    return self.exhaust(run).push(from, out);
-                }
+                _ if over => return self.exhaust(now, run, None).push(from, out),
                 Again::Backoff => micros(self.policy.backoff.delay(tag.attempts())),
                 Again::After(delay) => micros(delay),
             };
@@ -150,10 +153,11 @@ impl Ledger {
     }
 
     /// The end of entries after their last attempt.
-    pub(super) fn exhaust(&self, run: Run) -> Event {
+    pub(super) fn exhaust(&self, now: Now, run: Run, reason: Reason) -> Event {
         match self.policy.on_exhausted {
-            Exhausted::Park => Event::Parked { run },
-            Exhausted::Discard => Event::Settled { run, how: Settle::Discarded },
+            Exhausted::Park => Event::Parked { run, wall: now.wall, reason },
+            Exhausted::Discard => Event::Settled { run, how: Settle::Discarded(reason) },
+            Exhausted::DeadLetter => Event::Doomed { run, reason },
         }
     }
 

@@ -7,13 +7,16 @@
 //! |---|---|
 //! | head | version (u8: 1), wall of the snapshot |
 //! | numbers | first lease of the opening, next lease, next join |
-//! | totals | acked, discarded, lost, trimmed (unread, pending, delayed, parked), redelivered, rebalances, microseconds these took |
+//! | totals | acked, discarded, lost, trimmed (unread, pending, delayed, parked), redelivered, rebalances, microseconds these took, dead-lettered |
 //! | members | how many; each: slot, join number, first lease it can have, name (text) |
 //! | assignment | generation, whether everybody reads everything (u8: 0, 1), former owners: how many, each: name (text) |
 //! | partitions | how many; each: owner, in which generation it was given, former owner (0: none, else 1 + its place in the list), cursor, how many runs, the runs |
 //! | owner | 0 nobody; 1 leaving whom it was open to; else 2 * slot + 2 a member, 2 * slot + 3 leaving one |
-//! | run | state (u8: 2 leased, 3 waiting, 4 withdrawn, 5 suspect), entries since the last run's end, count, attempts, lease (0: of an earlier opening, else 1 + its number since the first), slot; if not leased, what is left of its delay |
-//! | parked | how many; each: partition, offset, attempts, lease number |
+//! | run | state (u8: 2 leased, 3 waiting, 4 withdrawn, 5 suspect, 6 exhausted), entries since the last run's end, count, attempts, lease (0: of an earlier opening, else 1 + its number since the first), slot; if it waits, what is left of its delay |
+//! | parked | how many; each: partition, offset, attempts, lease number, wall, reason (text) |
+//! | leases | times that are less apart (microseconds) are one, how many; each: first lease number, wall |
+//! | failed | how many; each: partition, offset, wall of its first hand-out |
+//! | exhausted | how many; each: partition, offset, consumer (text), reason (text), walls of the first and last hand-out, intended (u8: 0, 1), if it is: stream, partition and its end |
 //!
 //! The slot of a leased or waiting run is its member's; of another, why its lease is void (0
 //! released, 1 left, 2 reset, 3 settled, 4 revoked). Entries between runs are settled or parked; the floor is
@@ -28,6 +31,7 @@ use std::sync::Arc;
 
 use super::book::{Ledger, OFFSETS_MAX, Parked};
 use super::codec::{put_totals, read_totals};
+use super::doom::{put_reason, read_reason};
 use super::entries::Next;
 use super::event::Run;
 use super::hold::{BEFORE, Hold, LEASES_MAX};
@@ -92,7 +96,10 @@ impl Ledger {
             put(out, id.offset());
             put(out, parked.attempts);
             put(out, parked.lease);
+            put(out, parked.since);
+            put_reason(out, &parked.reason);
         }
+        self.put_doom(out);
     }
 
     /// The former owners by name, with their places in the list.
@@ -138,7 +145,7 @@ impl Ledger {
             put(out, run.tag.attempts());
             put(out, run.lease);
             put(out, run.slot);
-            if run.tag.state() != State::Leased {
+            if run.tag.state().waits() {
                 put(out, run.delay);
             }
             end = run.first + run.count;
@@ -166,8 +173,8 @@ impl Ledger {
         let Group { first, count, mut tag, hold } = *group;
         let hold = self.entries.index.holds.get(hold);
         let Hold { lease, time, mut slot } = hold;
-        let leased = tag.state() == State::Leased;
-        let delay = if leased { 0 } else { time.0.saturating_sub(now.at.0) };
+        let waits = tag.state().waits();
+        let delay = if waits { time.0.saturating_sub(now.at.0) } else { 0 };
         // The fence that silences it is not stored. It counts whether or not its member is still
         // there, so that replay comes to the same from any snapshot.
         if tag.state() == State::Waiting && self.is_fenced(window, hold) {
@@ -206,6 +213,7 @@ impl Ledger {
             ledger.read_window(&mut reader, end, |delay| now.end_of(delay, wall))?;
         }
         ledger.read_parked(&mut reader, ends)?;
+        ledger.read_doom(&mut reader, ends)?;
         ensure(reader.is_empty(), "something follows the snapshot")?;
         Ok(ledger)
     }
@@ -301,8 +309,8 @@ impl Ledger {
             }
             self.entries.pass(partition, first);
             self.entries.advance(partition, end);
-            let leased = run.tag.state() == State::Leased;
-            let time = if leased { NEVER } else { due(run.delay) };
+            let waits = run.tag.state().waits();
+            let time = if waits { due(run.delay) } else { NEVER };
             let hold = Hold { lease: run.lease, time, slot: run.slot };
             let next = Next { tag: run.tag, hold: Some(hold) };
             self.entries.change(partition, first..end, |_, _| Some(next));
@@ -326,6 +334,7 @@ impl Ledger {
             3 => State::Waiting,
             4 => State::Withdrawn,
             5 => State::Suspect,
+            6 => State::Exhausted,
             _ => return Err(Inconsistent("no such state")),
         };
         let first = at.checked_add(reader.number()?).ok_or(Inconsistent("an offset wraps"))?;
@@ -346,15 +355,20 @@ impl Ledger {
             State::Waiting => ensure(lease != BEFORE, "a lease that was not given")?,
             _ => ensure(slot <= Void::Revoked.slot(), "no such reason")?,
         }
-        let delay = if state == State::Leased { 0 } else { reader.number()? };
+        let delay = if state.waits() { reader.number()? } else { 0 };
         Ok(Stored { first, count, tag: Tag::new(state, attempts), lease, slot, delay })
     }
 
     fn read_parked(&mut self, reader: &mut Reader<'_>, ends: &[u64]) -> Result<(), Inconsistent> {
         let mut last = None;
-        for _ in 0..reader.count(4)? {
+        for _ in 0..reader.count(6)? {
             let id = EntryId::new(reader.small()?, reader.number()?);
-            let parked = Parked { attempts: reader.small()?, lease: reader.number()? };
+            let parked = Parked {
+                attempts: reader.small()?,
+                lease: reader.number()?,
+                since: reader.number()?,
+                reason: read_reason(reader)?,
+            };
             ensure(last < Some(id), "parked entries out of order")?;
             last = Some(id);
             let window = self.entries.window(id.partition());

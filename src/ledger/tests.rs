@@ -2,6 +2,7 @@
 //! form. Here is what they share.
 
 mod claims;
+mod graves;
 mod handover;
 mod hands;
 mod measure;
@@ -120,7 +121,7 @@ impl Desk {
     fn restart(&mut self, now: Now, starts: &[u64], ends: &[u64], unclean: bool) {
         self.ledger = self.restored(now, ends);
         self.now = now;
-        self.run(|ledger, now, out| ledger.reopen(now.at, starts, ends, unclean, out));
+        self.run(|ledger, now, out| ledger.reopen(now, starts, ends, unclean, out));
     }
 
     fn bytes(ledger: &Ledger, now: Now) -> Vec<u8> {
@@ -152,8 +153,7 @@ impl Desk {
     }
 
     fn lease(&mut self, member: MemberId, runs: &[Run], lease: Duration) -> Result<Vec<Claim>> {
-        let number =
-            self.run(|ledger, now, out| ledger.hand_out(now.at, member, lease, runs, out))?;
+        let number = self.run(|ledger, now, out| ledger.hand_out(now, member, lease, runs, out))?;
         Ok(runs.iter().map(|run| Claim { run: *run, lease: number }).collect())
     }
 

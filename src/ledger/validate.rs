@@ -16,6 +16,7 @@ struct Found {
     leased: u64,
     waiting: u64,
     suspects: u64,
+    exhausted: BTreeSet<EntryId>,
     leased_by: BTreeMap<u16, u64>,
     refs: BTreeMap<u32, u64>,
     due: BTreeSet<(u64, EntryId)>,
@@ -31,6 +32,7 @@ impl Ledger {
         self.validate_index(&found);
         self.validate_members();
         self.validate_owners();
+        self.validate_doom(&found);
         for (id, parked) in &self.parked {
             let window = self.entries.window(id.partition()).expect("parked in a partition");
             let tag = window.groups(id.offset()..id.offset() + 1).next().map(|group| group.tag);
@@ -80,6 +82,10 @@ impl Ledger {
                     assert!(self.members.in_slot(hold.slot).is_some(), "{hold:?} has a member");
                     let may = self.owners.may_hold(hold.slot, partition);
                     assert!(may, "{hold:?} in {partition} is its owner's");
+                } else if state == State::Exhausted {
+                    let offsets = group.first..group.end();
+                    let doomed = offsets.map(|at| EntryId::new(partition, at));
+                    found.exhausted.extend(doomed);
                 } else {
                     let offsets = group.first..group.end();
                     let due = |at| (hold.time.0, EntryId::new(partition, at));
@@ -135,6 +141,23 @@ impl Ledger {
         for (bound, partition, number) in &index.bounds {
             let chunk = self.entries.window(*partition).and_then(|w| w.chunks.get(number));
             assert_eq!(chunk.map(|chunk| chunk.earliest), Some(*bound), "a bound of a chunk");
+        }
+    }
+
+    fn validate_doom(&self, found: &Found) {
+        assert_eq!(self.entries.index.exhausted, found.exhausted.len() as u64);
+        let doomed: BTreeSet<EntryId> = self.doom.list.keys().copied().collect();
+        assert_eq!(doomed, found.exhausted, "what is exhausted goes to the dead letters");
+        for id in self.given.firsts.keys().chain(self.doom.list.keys()) {
+            let window = self.entries.window(id.partition()).expect("an entry of a partition");
+            let group = window.groups(id.offset()..id.offset() + 1).next().expect("one entry");
+            assert!(group.tag.state().is_pending(), "{id} is still pending");
+            let doomed = self.doom.list.get(id);
+            assert!(doomed.is_none_or(|doomed| doomed.attempts == group.tag.attempts()));
+            assert!(
+                doomed.is_none() || !self.given.firsts.contains_key(id),
+                "{id} failed for good"
+            );
         }
     }
 

@@ -10,7 +10,8 @@
 //! 1. `floor <= cursor`, and the entry at the floor is pending, unless the floor is the cursor.
 //! 2. At or above the cursor every entry is fresh. Below it, an entry without a chunk is settled.
 //! 3. A chunk that is in the map is not wholly settled; its counts agree with its tags.
-//! 4. `pending` is the number of entries that are leased or wait, `leased` that of leased ones.
+//! 4. `pending` is the number of entries that are leased, wait or are exhausted, `leased` that of
+//!    leased ones.
 //! 5. A parked entry counts as settled here: the floor passes it.
 //! 6. `spans` has the spans of the chunks that are there, each with a bound not above theirs.
 //!
@@ -51,6 +52,8 @@ pub(super) enum State {
     Withdrawn = 4,
     /// Withdrawn, and it was leased when the process ended uncleanly.
     Suspect = 5,
+    /// Its attempts are over, and its dead letter is not safe yet.
+    Exhausted = 6,
 }
 
 impl State {
@@ -58,8 +61,13 @@ impl State {
         matches!(self, Self::Waiting | Self::Withdrawn | Self::Suspect)
     }
 
-    pub(super) fn is_pending(self) -> bool {
+    /// Whether it is in somebody's hands or comes again.
+    pub(super) fn may_come(self) -> bool {
         self == Self::Leased || self.waits()
+    }
+
+    pub(super) fn is_pending(self) -> bool {
+        self.may_come() || self == Self::Exhausted
     }
 }
 
@@ -82,7 +90,8 @@ impl Tag {
             2 => State::Leased,
             3 => State::Waiting,
             4 => State::Withdrawn,
-            _ => State::Suspect,
+            5 => State::Suspect,
+            _ => State::Exhausted,
         }
     }
 

@@ -11,6 +11,8 @@
 //! | 1 | subject | UTF-8 |
 //! | 2 | key | any |
 //! | 3 | header | name length `u16`, name in UTF-8, value |
+//! | 6 | dead letter | what it tells of its original |
+//! | 7 | addressee | the number of the one group it is for, `u64` |
 //!
 //! A reader skips tags that it does not know. An entry that is payload alone, appended alone, needs
 //! none of this: it is a [`Plain`](super::Kind::Plain) frame whose body is the payload.
@@ -25,6 +27,8 @@ const FIELD_BYTES: usize = 5;
 const SUBJECT: u8 = 1;
 const KEY: u8 = 2;
 const HEADER: u8 = 3;
+const LETTER: u8 = 6;
+const ADDRESSEE: u8 = 7;
 
 /// Entries of a batch share a frame until its body reaches this. Large enough that 40 bytes of
 /// header are a hundredth, small enough that a reader of one entry copies and checks little else.
@@ -37,13 +41,16 @@ pub(crate) struct Fields<'a> {
     pub(crate) subject: Option<&'a str>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) headers: &'a [(&'a str, &'a [u8])],
+    pub(crate) letter: Option<&'a [u8]>,
+    pub(crate) addressee: Option<u64>,
 }
 
 impl Fields<'_> {
     /// Whether there is nothing but payload.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.subject.is_none() && self.key.is_none() && self.headers.is_empty()
+        let named = self.subject.is_some() || self.key.is_some() || !self.headers.is_empty();
+        !named && self.letter.is_none() && self.addressee.is_none()
     }
 
     /// The length of the fields' encoding.
@@ -57,6 +64,8 @@ impl Fields<'_> {
         self.subject.map_or(0, |subject| FIELD_BYTES + subject.len())
             + self.key.map_or(0, |key| FIELD_BYTES + key.len())
             + headers
+            + self.letter.map_or(0, |letter| FIELD_BYTES + letter.len())
+            + self.addressee.map_or(0, |_| FIELD_BYTES + size_of::<u64>())
     }
 
     /// The length of the whole entry's encoding.
@@ -95,6 +104,14 @@ impl Fields<'_> {
             into.extend_from_slice(&name_bytes.to_le_bytes());
             into.extend_from_slice(name.as_bytes());
             into.extend_from_slice(value);
+        }
+        if let Some(letter) = self.letter {
+            field(LETTER, letter.len(), into);
+            into.extend_from_slice(letter);
+        }
+        if let Some(group) = self.addressee {
+            field(ADDRESSEE, size_of::<u64>(), into);
+            into.extend_from_slice(&group.to_le_bytes());
         }
     }
 }
@@ -264,6 +281,8 @@ pub(crate) enum Field<'a> {
     Subject(&'a str),
     Key(&'a [u8]),
     Header(&'a str, &'a [u8]),
+    Letter(&'a [u8]),
+    Addressee(u64),
 }
 
 /// The known fields in `bytes`, in order. Ends early at bytes that make no sense; the frame's sum
@@ -283,6 +302,10 @@ pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
                     let (name, value) =
                         rest.split_at_checked(u16::from_le_bytes(*name_bytes).into())?;
                     return std::str::from_utf8(name).ok().map(|name| Field::Header(name, value));
+                }
+                LETTER => return Some(Field::Letter(value)),
+                ADDRESSEE => {
+                    return value.try_into().ok().map(u64::from_le_bytes).map(Field::Addressee);
                 }
                 _ => {}
             }
@@ -306,8 +329,14 @@ mod tests {
     #[test]
     fn entries_read_back_what_they_write() {
         let headers: [(&str, &[u8]); 2] = [("trace", b"abc"), ("", b"")];
-        let wanted =
-            Fields { payload: b"pay", subject: Some("a.b"), key: Some(b"k"), headers: &headers };
+        let wanted = Fields {
+            payload: b"pay",
+            subject: Some("a.b"),
+            key: Some(b"k"),
+            headers: &headers,
+            letter: Some(b"l"),
+            addressee: Some(9),
+        };
         let mut draft = Draft::default();
         draft.push(&wanted);
         draft.finish();
@@ -322,6 +351,8 @@ mod tests {
             Field::Key(b"k"),
             Field::Header("trace", b"abc"),
             Field::Header("", b""),
+            Field::Letter(b"l"),
+            Field::Addressee(9),
         ];
         assert_eq!(fields(stored).collect::<Vec<_>>(), expected);
     }

@@ -13,8 +13,8 @@ use super::world::{LATE, Partition, Verdict};
 use crate::error::Result;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
+use crate::ledger::Exhausted;
 use crate::pending::PendingQuery;
-use crate::policy::Exhausted;
 
 /// What an entry is to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Sight {
         Ok(Self {
             next: info.partitions.iter().map(|partition| partition.next).collect(),
             pending: pending.iter().map(|entry| (entry.id, entry.attempts)).collect(),
-            parked: group.parked(usize::MAX)?.into_iter().collect(),
+            parked: group.parked(usize::MAX)?.into_iter().map(|parked| parked.id).collect(),
             lag: group.lag()?,
         })
     }
@@ -121,7 +121,7 @@ impl Rules {
     pub(super) fn end(self) -> State {
         match self.exhausted {
             Exhausted::Park => State::Parked,
-            Exhausted::Discard => State::Done,
+            Exhausted::Discard | Exhausted::DeadLetter => State::Done,
         }
     }
 

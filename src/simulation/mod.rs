@@ -12,6 +12,7 @@
 //! | `faults` | the n-th call fails, for all n; a full disk |
 //! | `growing` | partitions are added, and that is cut short anywhere |
 //! | `retaining` | entries go by retention, and that is cut short anywhere |
+//! | `letters` | a stream and its dead-letter stream, cut together |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -26,6 +27,7 @@ mod faults;
 mod fork;
 mod groups;
 mod growing;
+mod letters;
 mod positions;
 mod retaining;
 mod rot;

@@ -196,6 +196,7 @@ impl World {
             let group = stream.group(name).open_existing().map_err(told)?;
             let worker = group.join("drain").map_err(told)?;
             let parked = group.parked(usize::MAX).map_err(told)?;
+            let parked: Vec<EntryId> = parked.into_iter().map(|parked| parked.id).collect();
             group.discard_parked(&parked).map_err(told)?;
             for _ in 0..1_000 {
                 if group.lag().map_err(told)? == 0 {

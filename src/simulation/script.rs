@@ -15,6 +15,7 @@ use crate::durability::Durability;
 use crate::error::Error;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
+use crate::ledger;
 use crate::options::GroupOptions;
 use crate::policy::{Backoff, Exhausted};
 use crate::start::Start;
@@ -45,6 +46,7 @@ pub(super) struct Life<'w> {
 pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (GroupOptions, Rules) {
     let (max_deliveries, exhausted) =
         if name == "parking" { (3, Exhausted::Park) } else { (4, Exhausted::Discard) };
+    let rule = if name == "parking" { ledger::Exhausted::Park } else { ledger::Exhausted::Discard };
     let options = stream
         .group(name)
         .lease(LEASE)
@@ -55,7 +57,8 @@ pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (Group
         .revocation_timeout(REVOCATION);
     if name == "sifting" {
         let takes = |subject: Option<&str>| subject.is_some_and(|text| text.starts_with("order."));
-        return (options.filter("order.*"), Rules { max_deliveries, exhausted, takes });
+        let rules = Rules { max_deliveries, exhausted: rule, takes };
+        return (options.filter("order.*"), rules);
     }
     let options = match strategy {
         _ if name != OWNED => options,
@@ -64,7 +67,7 @@ pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (Group
         Strategy::Sticky => options.strategy(Sticky),
         Strategy::CooperativeSticky => options.strategy(CooperativeSticky),
     };
-    (options, Rules { max_deliveries, exhausted, takes: |_| true })
+    (options, Rules { max_deliveries, exhausted: rule, takes: |_| true })
 }
 
 impl<'w> Life<'w> {

@@ -212,7 +212,7 @@ impl Life<'_> {
     }
 
     pub(super) fn reject(&mut self) -> Verdict {
-        self.resolve(Verb::Reject, "reject", Delivery::reject)
+        self.resolve(Verb::Reject, "reject", |held| held.reject("bad"))
     }
 
     fn resolve(
@@ -329,8 +329,8 @@ impl Life<'_> {
     pub(super) fn redrive(&mut self) -> Verdict {
         for (name, group) in self.groups.clone() {
             let max = 1 + self.world.random.below(4);
-            let parked = match group.parked(max) {
-                Ok(parked) => parked,
+            let parked: Vec<EntryId> = match group.parked(max) {
+                Ok(parked) => parked.into_iter().map(|parked| parked.id).collect(),
                 Err(error) => return self.world.forgive("parked", &error),
             };
             let redriven = group.redrive(max);

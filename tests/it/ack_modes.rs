@@ -8,7 +8,9 @@ use millstream::{
 };
 
 use crate::crew::{copied, crew_on};
-use crate::scene::{LEASE, SECOND, Scene, fill, id, idle, scene_with, seen, take, take_all};
+use crate::scene::{
+    LEASE, SECOND, Scene, fill, id, idle, parked, scene_with, seen, take, take_all,
+};
 
 const INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -158,12 +160,12 @@ fn a_verdict_wins_over_the_mode() {
         next().ack().unwrap();
         next().nack().unwrap();
         next().release().unwrap();
-        next().reject().unwrap();
+        next().reject("bad").unwrap();
         next().nack_after(SECOND * 2).unwrap();
         scene.clock.advance(INTERVAL);
         scene.worker.leave().unwrap();
         let worker = scene.group.join("next").unwrap();
-        assert_eq!(scene.group.parked(9).unwrap(), [id(3)]);
+        assert_eq!(parked(&scene.group, 9), [id(3)]);
         assert_eq!(scene.group.info().unwrap().acked, 1);
         let mut again = look(&worker, 9);
         again.sort_unstable();
@@ -281,7 +283,7 @@ fn on_read_settles_what_it_hands_out() {
     assert_eq!(scene.group.lag().unwrap(), 0);
     // An ack says what is so; whatever else is too late.
     held.next().unwrap().ack().unwrap();
-    for verb in [Delivery::nack, Delivery::release, Delivery::reject] {
+    for verb in [Delivery::nack, Delivery::release, |held: Delivery| held.reject("bad")] {
         let one = held.next().unwrap();
         let refused = verb(one).unwrap_err();
         assert!(matches!(refused, Error::LeaseLost { why: Lost::Settled, .. }), "{refused}");

@@ -146,7 +146,7 @@ fn what_is_not_claimed_comes_back_with_the_reason() {
     let events = group.events().unwrap();
     let claimed = helper.claim([id(1)], SECOND).unwrap();
     assert_eq!(claimed.refused, [why(1, Unclaimed::Exhausted)]);
-    assert_eq!(group.parked(9).unwrap(), [id(1)]);
+    assert_eq!(crate::scene::parked(&group, 9), [id(1)]);
     assert!(matches!(events.try_next(), Some(Event::Exhausted { attempts: 1, .. })));
     let lost = held.remove(0).ack().unwrap_err();
     assert!(matches!(lost, Error::LeaseLost { why: Lost::Settled, .. }));

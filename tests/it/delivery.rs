@@ -8,7 +8,8 @@ use millstream::{
 };
 
 use crate::scene::{
-    HOUR, LEASE, SECOND, Scene, fill, id, idle, scene, scene_on, scene_with, seen, take, take_all,
+    HOUR, LEASE, SECOND, Scene, fill, id, idle, parked, scene, scene_on, scene_with, seen, take,
+    take_all,
 };
 
 fn refused(group: &Group, token: Token) -> Option<Lost> {
@@ -108,7 +109,7 @@ fn a_void_token_says_why_and_changes_nothing() {
     let tokens = [&settled, &released, &nacked, &rejected].map(millstream::Delivery::token);
     settled.ack().unwrap();
     released.release().unwrap();
-    rejected.reject().unwrap();
+    rejected.reject("bad").unwrap();
     nacked.nack().unwrap();
     clock.advance(SECOND);
     let again = take_all(&worker);
@@ -191,7 +192,7 @@ fn lease_numbers_grow_and_are_never_used_twice() {
         let ends: [fn(millstream::Delivery); 3] = [
             |delivery| delivery.release().unwrap(),
             |delivery| delivery.nack_after(Duration::ZERO).unwrap(),
-            |delivery| delivery.reject().unwrap(),
+            |delivery| delivery.reject("bad").unwrap(),
         ];
         for end in ends {
             let delivery = take(&worker);
@@ -324,11 +325,11 @@ fn an_entry_is_set_aside_after_its_last_attempt() {
                 other.ack().unwrap();
             } else {
                 group.release([other.detach()]).unwrap().refused.clear();
-                assert_eq!(group.parked(9).unwrap(), []);
+                assert_eq!(parked(&group, 9), []);
             }
             clock.advance(SECOND);
         }
-        assert_eq!(group.parked(9).unwrap(), [id(0)]);
+        assert_eq!(parked(&group, 9), [id(0)]);
         assert_eq!((group.lag().unwrap(), group.floors().unwrap()), (0, vec![2]));
         assert!(idle(&worker));
     }
@@ -338,9 +339,9 @@ fn an_entry_is_set_aside_after_its_last_attempt() {
 fn parked_entries_are_redriven_from_zero_or_discarded() {
     let Scene { group, worker, .. } = scene(3);
     for delivery in take_all(&worker) {
-        delivery.reject().unwrap();
+        delivery.reject("bad").unwrap();
     }
-    assert_eq!(group.parked(2).unwrap(), [id(0), id(1)]);
+    assert_eq!(parked(&group, 2), [id(0), id(1)]);
     assert_eq!(group.discard_parked(&[id(1), id(7)]).unwrap(), 1);
     assert_eq!(group.redrive(1).unwrap(), 1);
     assert_eq!(seen(&worker.try_read(9).unwrap()), [(0, 1)]);
@@ -353,7 +354,7 @@ fn a_group_that_discards_parks_nothing() {
     let discard =
         |group: millstream::GroupOptions| group.on_exhausted(Exhausted::Discard).max_deliveries(1);
     let Scene { group, worker, .. } = scene_with(2, discard);
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     take(&worker).nack().unwrap();
     let info = group.info().unwrap();
     assert_eq!((info.discarded, info.parked, info.lag), (2, 0, 0));
@@ -441,7 +442,7 @@ fn attempts_leases_and_parked_entries_survive_reopening() {
     let Scene { stream, group, worker, .. } = scene_on(dir.path(), &clock, 5);
     let mut held = take_all(&worker).into_iter();
     held.next().unwrap().ack().unwrap();
-    held.next().unwrap().reject().unwrap();
+    held.next().unwrap().reject("bad").unwrap();
     held.next().unwrap().nack_after(SECOND * 20).unwrap();
     let _kept = held.next().unwrap().detach();
     held.next().unwrap().release().unwrap();
@@ -454,7 +455,7 @@ fn attempts_leases_and_parked_entries_survive_reopening() {
     handed_out.sort_unstable();
     assert_eq!(handed_out, [(3, 2), (4, 1)]);
     assert!(batch.ack_all().unwrap().is_complete());
-    assert_eq!(group.parked(9).unwrap(), [id(1)]);
+    assert_eq!(parked(&group, 9), [id(1)]);
     clock.advance(SECOND * 20);
     assert_eq!(seen(&worker.try_read(9).unwrap()), [(2, 2)]);
 }
@@ -470,6 +471,6 @@ fn an_entry_leased_for_the_last_time_is_set_aside_by_reopening() {
     drop(group);
     let stream = Stream::open(dir.path()).unwrap();
     let group = stream.group("g").open_existing().unwrap();
-    assert_eq!(group.parked(9).unwrap(), [id(0)]);
+    assert_eq!(parked(&group, 9), [id(0)]);
     assert_eq!(seen(&group.join("worker").unwrap().try_read(9).unwrap()), [(1, 1)]);
 }

@@ -395,7 +395,8 @@ fn exhausted_entries_leave_the_lag_of_a_filtered_group() {
         delivery.nack().unwrap();
     }
     assert_eq!(standing(&group), (0, 0, 4, 4));
-    assert_eq!(group.parked(9).unwrap(), [id(1), id(2)]);
+    let parked: Vec<EntryId> = group.parked(9).unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(parked, [id(1), id(2)]);
     group.redrive(1).unwrap();
     clock.advance(Duration::from_secs(1));
     assert_eq!(standing(&group), (1, 0, 1, 4));

@@ -89,7 +89,7 @@ fn write_sample(dir: &Path) -> (Stream, Group, Vec<Consumer>) {
     for (n, delivery) in batch.into_iter().enumerate() {
         match n {
             0 => delivery.nack().unwrap(),
-            1 => delivery.reject().unwrap(),
+            1 => delivery.reject("bad").unwrap(),
             2..10 => drop(delivery.detach()),
             _ => delivery.ack().unwrap(),
         }

@@ -22,7 +22,7 @@ fn line(event: &Event) -> String {
         Event::Trimmed { partition, first, end, lost } => {
             format!("{partition}-{first} to {end} trimmed, {} lost", lost.entries())
         }
-        Event::Exhausted { id, attempts, fate } => match fate {
+        Event::Exhausted { id, attempts, fate, .. } => match fate {
             Fate::Parked => format!("{id} parked after {attempts}"),
             Fate::Discarded => format!("{id} discarded after {attempts}"),
             other => panic!("{other:?}"),

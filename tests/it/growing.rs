@@ -11,7 +11,7 @@ use millstream::{
 };
 
 use crate::crew::copied;
-use crate::scene::{HOUR, SECOND, fill, id, idle, take_all};
+use crate::scene::{HOUR, SECOND, fill, id, idle, parked, take_all};
 
 /// A stream in memory of so many partitions.
 fn stream_of(partitions: u32) -> Stream {
@@ -158,8 +158,8 @@ mod groups {
         };
         let of = |offset| EntryId::new(1, offset);
         take(of(0)).ack().unwrap();
-        take(of(1)).reject().unwrap();
-        assert_eq!(group.parked(9).unwrap(), [of(1)]);
+        take(of(1)).reject("bad").unwrap();
+        assert_eq!(parked(&group, 9), [of(1)]);
         let token = take(of(2)).detach();
         assert!(group.ack([token]).unwrap().is_complete());
         assert_eq!(

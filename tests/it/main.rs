@@ -16,6 +16,7 @@ mod group_events;
 mod growing;
 mod handover;
 mod kill;
+mod letters;
 mod limits;
 mod main_job;
 mod many_hands;

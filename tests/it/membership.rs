@@ -121,7 +121,7 @@ fn every_call_is_a_sign_of_life() {
         |scene| take(&scene.worker).ack().unwrap(),
         |scene| take(&scene.worker).nack().unwrap(),
         |scene| take(&scene.worker).release().unwrap(),
-        |scene| take(&scene.worker).reject().unwrap(),
+        |scene| take(&scene.worker).reject("bad").unwrap(),
     ];
     for (number, sign) in signs.into_iter().enumerate() {
         let scene = brief(9);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream::{Consumer, Delivery, Error, Group, ManualClock, PendingQuery, Start, Stream};
 
-use crate::scene::{SECOND, Scene, id, idle, scene, seen, take, take_all};
+use crate::scene::{SECOND, Scene, id, idle, parked, scene, seen, take, take_all};
 
 /// What a read finds now and after the backoff.
 fn found(scene: &Scene) -> [Vec<(u64, u16)>; 2] {
@@ -122,7 +122,7 @@ fn a_drop_after_the_last_attempt_sets_the_entry_aside() {
     drop(take(&worker));
     clock.advance(SECOND);
     drop(take(&worker));
-    assert_eq!(group.parked(9).unwrap(), [id(0)]);
+    assert_eq!(parked(&group, 9), [id(0)]);
 }
 
 #[test]

@@ -83,3 +83,8 @@ pub(crate) fn seen(batch: &Batch) -> Vec<(u64, u16)> {
 pub(crate) fn id(offset: u64) -> EntryId {
     EntryId::new(0, offset)
 }
+
+/// The first parked entries of a group.
+pub(crate) fn parked(group: &Group, max: usize) -> Vec<EntryId> {
+    group.parked(max).unwrap().into_iter().map(|parked| parked.id).collect()
+}

@@ -2,7 +2,7 @@
 
 use millstream::{EntryId, Error, GroupOptions, PendingQuery, Start, Stream};
 
-use crate::scene::{HOUR, SECOND, Scene, fill, id, idle, scene, seen, take, take_all};
+use crate::scene::{HOUR, SECOND, Scene, fill, id, idle, parked, scene, seen, take, take_all};
 
 /// Two partitions of three entries each.
 fn two_partitions() -> Stream {
@@ -95,7 +95,7 @@ fn a_group_made_again_inherits_nothing() {
     let clock = millstream::ManualClock::new();
     let Scene { stream, group, worker, .. } = crate::scene::scene_on(dir.path(), &clock, 4);
     take(&worker).ack().unwrap();
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     take(&worker).nack_after(HOUR).unwrap();
     let held = take(&worker);
     group.delete().unwrap();
@@ -151,7 +151,7 @@ fn gives_up_at_once(options: GroupOptions) -> bool {
     group.stream().append("next").unwrap();
     let worker = group.join("worker").unwrap();
     take(&worker).nack().unwrap();
-    let parked = group.parked(9).unwrap();
+    let parked = parked(&group, 9);
     assert_eq!(group.discard_parked(&parked).unwrap(), parked.len() as u64);
     let gave_up = !parked.is_empty();
     if !gave_up {
@@ -190,7 +190,7 @@ fn a_group_in_use_is_not_reconfigured() {
 fn skipping_settles_as_lost_and_never_jumps_over_new_entries() {
     let Scene { group, worker, .. } = scene(6);
     take(&worker).ack().unwrap();
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     let held = take(&worker);
     assert!(matches!(group.skip(0, 4..6), Err(Error::StartBeyondEnd { .. })));
     assert!(matches!(group.skip(0, 0..7), Err(Error::StartBeyondEnd { .. })));
@@ -210,7 +210,7 @@ fn floors_move_past_everything_that_is_settled_or_set_aside() {
     assert_eq!(group.floors().unwrap(), [0]);
     held.remove(0).ack().unwrap();
     assert_eq!(group.floors().unwrap(), [1]);
-    held.remove(0).reject().unwrap();
+    held.remove(0).reject("bad").unwrap();
     assert_eq!(group.floors().unwrap(), [2]);
     held.remove(1).ack().unwrap();
     assert_eq!(

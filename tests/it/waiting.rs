@@ -159,7 +159,7 @@ fn what_is_handed_back_wakes_a_blocked_read() {
             drop(delivery);
         },
         |group, _, delivery| {
-            delivery.reject().unwrap();
+            delivery.reject("bad").unwrap();
             assert_eq!(group.redrive(1).unwrap(), 1);
         },
         |group, _, delivery| {

@@ -46,7 +46,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer { modules: &["storage", "waiters"], peers: false },
     Layer { modules: &["ledger", "log"], peers: false },
-    Layer { modules: &["entry", "events", "info"], peers: false },
+    Layer { modules: &["entry", "events", "info", "letter", "parked"], peers: false },
     Layer { modules: &["engine"], peers: false },
     Layer {
         modules: &[

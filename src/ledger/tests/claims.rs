@@ -68,9 +68,9 @@ impl Pair {
         assert_eq!((ids(&claims.runs), ids(&claims.spent)), (taken.clone(), spent.clone()));
         let now = self.now();
         let number = self.desk.run(|ledger, now, out| {
-            ledger.exhaust_all(&claims.spent, out);
+            ledger.exhaust_all(now, &claims.spent, out);
             let some = !claims.runs.is_empty();
-            some.then(|| ledger.claim(now.at, member, &claims.runs, out).unwrap())
+            some.then(|| ledger.claim(now, member, &claims.runs, out).unwrap())
         });
         for id in spent {
             self.model.exhaust(id);
@@ -87,7 +87,7 @@ impl Pair {
         let mut expected = 0;
         for id in ids {
             let Some(entry) = self.model.entries.get_mut(id) else { continue };
-            if let What::Leased { .. } | What::Waiting { .. } = entry.what {
+            if let What::Leased { .. } | What::Waiting { .. } | What::Doomed { .. } = entry.what {
                 entry.what = What::Settled;
                 expected += 1;
             }
@@ -100,7 +100,7 @@ impl Pair {
         let pending = model
             .entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.what, What::Leased { .. } | What::Waiting { .. }));
+            .filter(|(_, entry)| !matches!(entry.what, What::Settled | What::Parked { .. }));
         let pending: Vec<EntryId> = pending.map(|(id, _)| *id).collect();
         let summary = ledger.summary();
         assert_eq!(summary.leased + summary.waiting, pending.len() as u64);
@@ -126,7 +126,7 @@ fn a_redriven_entry_is_found_in_a_chunk_that_was_looked_through_in_vain() {
     let mut desk = Desk::plain();
     let a = desk.join("a");
     let claim = desk.read(a, 6)[0];
-    nack(&mut desk, &[one(&claim, 252)], Again::Never);
+    nack(&mut desk, &[one(&claim, 252)], Again::Never(""));
     desk.advance(10);
     let kept: Vec<Claim> = [250, 251, 253, 254, 255].map(|offset| one(&claim, offset)).into();
     extend(&mut desk, &kept, 60);

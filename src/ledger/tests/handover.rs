@@ -162,7 +162,7 @@ impl Group {
             assert!(steps < 4, "evict, give, and no more");
             let holders = self.holders();
             let pair = &mut self.pair;
-            pair.desk.run(|ledger, now, out| ledger.move_on(now.at, out));
+            pair.desk.run(|ledger, now, out| ledger.move_on(now, out));
             let told = pair.desk.told.clone();
             let evicted = pair.model.evict(pair.now());
             let (expected, moved) =
@@ -249,11 +249,11 @@ proptest! {
 
     #[test]
     fn partitions_move_as_in_the_naive_model(
-        park in any::<bool>(),
+        end in super::ops::exhausted(),
         then in prop::sample::select(vec![OnTrimmed::Earliest, OnTrimmed::Latest, OnTrimmed::Error]),
         ops in prop::collection::vec(owned_op(), 1..200),
     ) {
-        let pair = Pair::new(park, then, &STARTS, true);
+        let pair = Pair::new(end, then, &STARTS, true);
         let mut group = Group { pair, generation: 0, revoked: BTreeMap::new() };
         group.pair.strategist = Some(Strategist::CooperativeSticky);
         for op in &ops {

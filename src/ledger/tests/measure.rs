@@ -28,7 +28,15 @@ fn measures_of_handing_out_and_acking() {
                     let claim = Claim { run, lease: n + 1 };
                     ledger.ack(&[claim], &mut events, &mut lost);
                 } else {
-                    ledger.hand_out(Moment(n), member, LEASE, &[run], &mut events).unwrap();
+                    ledger
+                        .hand_out(
+                            Now { at: Moment(n), wall: 0 },
+                            member,
+                            LEASE,
+                            &[run],
+                            &mut events,
+                        )
+                        .unwrap();
                 }
                 encode(&events, &mut record);
                 for event in &events {
@@ -51,7 +59,15 @@ fn measures_of_memory_of_pending_entries() {
     ledger.apply(&events[0]);
     for n in 0..ENTRIES {
         events.clear();
-        ledger.hand_out(Moment(n), member, LEASE, &[Run::new(0, n, 1)], &mut events).unwrap();
+        ledger
+            .hand_out(
+                Now { at: Moment(n), wall: 0 },
+                member,
+                LEASE,
+                &[Run::new(0, n, 1)],
+                &mut events,
+            )
+            .unwrap();
         ledger.apply(&events[0]);
     }
     let bytes = memory(&ledger);

@@ -37,6 +37,9 @@ pub(super) enum What {
     Parked {
         lease: u64,
     },
+    Doomed {
+        lease: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +59,15 @@ pub(super) struct Person {
     pub(super) blocked: u32,
 }
 
-#[derive(Default)]
 pub(super) struct Model {
     pub(super) entries: BTreeMap<EntryId, Entry>,
     pub(super) cursors: Vec<u64>,
     pub(super) ends: Vec<u64>,
     pub(super) people: BTreeMap<&'static str, Person>,
     pub(super) opened_at_lease: u64,
-    pub(super) park: bool,
+    /// When the directory was opened again.
+    pub(super) opened: u64,
+    pub(super) then: Exhausted,
     pub(super) on_trimmed: Option<OnTrimmed>,
     /// Where each log starts.
     pub(super) log_starts: Vec<u64>,
@@ -93,6 +97,9 @@ impl Model {
                 Err(Lost::Trimmed)
             }
             What::Leased { lease: last, .. } if last == lease => Ok(false),
+            What::Doomed { lease: last } if self.known(last) == self.known(lease) => {
+                Err(Lost::Settled)
+            }
             What::Waiting { lease: last, join, void, fenced, .. }
                 if self.known(last) == self.known(lease) =>
             {
@@ -126,7 +133,11 @@ impl Model {
         let (What::Leased { lease, .. } | What::Waiting { lease, .. }) = entry.what else {
             panic!("{id} is not pending")
         };
-        entry.what = if self.park { What::Parked { lease } } else { What::Settled };
+        entry.what = match self.then {
+            Exhausted::Park => What::Parked { lease },
+            Exhausted::Discard => What::Settled,
+            Exhausted::DeadLetter => What::Doomed { lease },
+        };
     }
 
     /// Ends a lease: by nack, time, release or leaving.
@@ -273,6 +284,7 @@ impl Model {
         }
         self.trimmed.fill(0);
         self.reset.fill(0);
+        self.opened = now;
         let ends = self.ends.clone();
         self.entries.retain(|id, _| id.offset() < ends[id.partition() as usize]);
         for (cursor, end) in self.cursors.iter_mut().zip(&ends) {
@@ -304,7 +316,7 @@ impl Model {
 
     pub(super) fn floor(&self, partition: u32) -> u64 {
         let pending = self.entries.iter().find(|(id, entry)| {
-            let pending = matches!(entry.what, What::Leased { .. } | What::Waiting { .. });
+            let pending = !matches!(entry.what, What::Settled | What::Parked { .. });
             id.partition() == partition && pending
         });
         pending.map_or(self.cursors[partition as usize], |(id, _)| id.offset())
@@ -340,7 +352,7 @@ impl Model {
             let goes = match what {
                 What::Leased { join: by, .. } => *by == join,
                 What::Waiting { .. } => true,
-                What::Settled | What::Parked { .. } => false,
+                What::Settled | What::Parked { .. } | What::Doomed { .. } => false,
             };
             if goes {
                 count += 1;
@@ -376,9 +388,9 @@ impl Model {
         self.each_until(p, end, |what| {
             match what {
                 What::Settled => {}
-                What::Waiting { lease: 0, .. } => lost.unread += 1,
+                What::Waiting { lease: 0, join: 0, .. } => lost.unread += 1,
                 What::Waiting { .. } => lost.delayed += 1,
-                What::Leased { .. } => lost.pending += 1,
+                What::Leased { .. } | What::Doomed { .. } => lost.pending += 1,
                 What::Parked { .. } => lost.parked += 1,
             }
             *what = What::Settled;

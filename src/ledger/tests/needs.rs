@@ -13,7 +13,7 @@ fn a_loss_is_told_by_what_the_entries_were() {
     let claims: [Claim; 2] = [one(&claim, 1), one(&claim, 6)];
     desk.run(|l, now, out| l.nack(now, &claims, Again::Backoff, out, &mut lost));
     let parked = [one(&claim, 2)];
-    desk.run(|l, now, out| l.nack(now, &parked, Again::Never, out, &mut lost));
+    desk.run(|l, now, out| l.nack(now, &parked, Again::Never(""), out, &mut lost));
     let all = Loss { unread: 5, pending: 5, delayed: 2, parked: 1 };
     assert_eq!(desk.ledger.loss(0, 0, 15), all);
     assert_eq!(desk.ledger.loss(0, 3, 6), Loss { pending: 2, ..Loss::default() });
@@ -36,7 +36,7 @@ fn what_is_parked_below_the_floor_is_still_needed() {
     assert_eq!(claim.run, Run::new(0, 3, 10));
     let mut lost = Vec::new();
     let parked = [one(&claim, 5)];
-    desk.run(|l, now, out| l.nack(now, &parked, Again::Never, out, &mut lost));
+    desk.run(|l, now, out| l.nack(now, &parked, Again::Never(""), out, &mut lost));
     assert_eq!(desk.ledger.first_needed(0), Some(3));
     desk.ack(&[Claim { run: Run::new(0, 3, 2), ..claim }]);
     desk.ack(&[Claim { run: Run::new(0, 6, 7), ..claim }]);
@@ -71,7 +71,7 @@ fn a_sign_of_life_is_a_call_a_blocked_read_a_long_lease_or_leaving() {
     desk.lease(a, &[Run::new(0, 0, 1)], Duration::from_secs(1_000)).unwrap();
     desk.advance(100);
     assert_eq!(sign(&desk), 121, "a lease that was asked for keeps its member alive");
-    desk.run(|l, now, out| l.leave(now.at, a, out)).unwrap();
+    desk.run(|l, now, out| l.leave(now, a, out)).unwrap();
     desk.advance(100);
     assert_eq!(sign(&desk), 121);
     // One that is heard of no more tells nothing by being sent away.

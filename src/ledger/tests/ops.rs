@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::SECOND;
+use crate::ledger::Exhausted;
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {
@@ -55,6 +56,8 @@ pub(super) enum Op {
     SettleHeld(usize),
     Reset(u32, prop::sample::Index),
     Trim(u32, prop::sample::Index),
+    Bury(Vec<usize>, bool),
+    Revive(Vec<usize>),
     Snapshot,
     Reopen {
         unclean: bool,
@@ -78,6 +81,15 @@ pub(super) enum Strategist {
     RoundRobin,
     Sticky,
     CooperativeSticky,
+}
+
+/// What becomes of entries after their last attempt.
+pub(super) fn exhausted() -> impl Strategy<Value = Exhausted> {
+    prop_oneof![
+        1 => Just(Exhausted::Park),
+        1 => Just(Exhausted::Discard),
+        2 => Just(Exhausted::DeadLetter),
+    ]
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
@@ -116,6 +128,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..4_usize).prop_map(Op::SettleHeld),
         1 => (0..6_u32, any::<prop::sample::Index>()).prop_map(|(p, to)| Op::Reset(p, to)),
         1 => (0..6_u32, any::<prop::sample::Index>()).prop_map(|(p, to)| Op::Trim(p, to)),
+        2 => (picks(), any::<bool>()).prop_map(|(picks, whole)| Op::Bury(picks, whole)),
+        1 => picks().prop_map(Op::Revive),
         1 => Just(Op::Snapshot),
         1 => (any::<bool>(), prop_oneof![2 => Just(0), 1 => 0..60_u64])
             .prop_map(|(unclean, cut)| Op::Reopen { unclean, cut }),

@@ -121,7 +121,7 @@ fn reading_that_acks_settles_what_it_sifts() {
     let member = desk.join("a");
     let runs = [Run::new(0, 2, 2), Run::new(0, 7, 1)];
     desk.run(|ledger, now, out| {
-        ledger.hand_out(now.at, member, LEASE, &runs, out).unwrap();
+        ledger.hand_out(now, member, LEASE, &runs, out).unwrap();
         Ledger::settle_handed_out(&runs, out);
     });
     assert_eq!((totals(&desk), desk.ledger.floor(0)), ((3, 0, 0), Some(8)));

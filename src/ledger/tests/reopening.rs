@@ -91,7 +91,7 @@ fn group_at_rest_writes_nothing_when_reopened() {
     let a = desk.join("a");
     let claims = desk.read(a, 10);
     desk.ack(&claims);
-    desk.run(|ledger, now, out| ledger.leave(now.at, a, out)).unwrap();
+    desk.run(|ledger, now, out| ledger.leave(now, a, out)).unwrap();
     let records = desk.journal.len();
     desk.reopen(desk.now, &[0], &[260], false);
     // One is of the assignment that the test makes itself.
@@ -104,8 +104,8 @@ fn what_the_log_lost_is_forgotten() {
     let a = desk.join("a");
     let claim = desk.read(a, 600)[0];
     desk.ack(&[Claim { run: Run::new(0, 300, 550), ..claim }]);
-    nack(&mut desk, &[one(&claim, 299)], Again::Never);
-    nack(&mut desk, &[one(&claim, 280)], Again::Never);
+    nack(&mut desk, &[one(&claim, 299)], Again::Never(""));
+    nack(&mut desk, &[one(&claim, 280)], Again::Never(""));
     for (end, pending, floor) in [(290, 39, 250), (256, 6, 250), (250, 0, 250), (100, 0, 100)] {
         desk.reopen(desk.now, &[0, 0], &[end, 0], true);
         assert_eq!(desk.pending().len(), pending);
@@ -125,7 +125,7 @@ fn what_the_log_lost_is_forgotten_by_a_ledger_with_live_leases() {
     let mut desk = Desk::plain();
     let a = desk.join("a");
     desk.read(a, 600);
-    desk.run(|ledger, now, out| ledger.reopen(now.at, &[0], &[256], false, out));
+    desk.run(|ledger, now, out| ledger.reopen(now, &[0], &[256], false, out));
     assert_eq!((desk.pending().len(), desk.ledger.cursor(0)), (6, Some(256)));
     let never = super::super::times::NEVER;
     assert_eq!(desk.ledger.next_moment(desk.now.at), never);
@@ -137,7 +137,7 @@ fn skipping_loses_whatever_is_not_settled_and_counts_it() {
     let a = desk.join("a");
     let claim = desk.read(a, 20)[0];
     desk.ack(&[one(&claim, 252)]);
-    nack(&mut desk, &[one(&claim, 253)], Again::Never);
+    nack(&mut desk, &[one(&claim, 253)], Again::Never(""));
     nack(&mut desk, &[one(&claim, 254)], Again::Backoff);
     let mut skip =
         |first, end| desk.run(|ledger, _, out| ledger.skip(0, first, end, out)).unwrap_or(u64::MAX);
@@ -160,7 +160,7 @@ fn trimmed_entries_are_lost_at_reopening() {
     let mut desk = Desk::plain();
     let a = desk.join("a");
     let claims = desk.read(a, 10);
-    nack(&mut desk, &[one(&claims[0], 250)], Again::Never);
+    nack(&mut desk, &[one(&claims[0], 250)], Again::Never(""));
     desk.reopen(desk.now, &[255], &[300], false);
     assert_eq!(desk.ledger.counts(desk.now.at).trimmed.entries(), 5);
     assert_eq!((desk.ledger.floor(0), desk.pending().len()), (Some(255), 5));
@@ -197,7 +197,7 @@ fn a_stored_reopening_leaves_nothing_in_partitions_that_it_does_not_know() {
     desk.lease(a, &[Run::new(0, 0, 4), Run::new(1, 0, 4)], LEASE).unwrap();
     // No ledger writes that.
     desk.run(|ledger, now, out| {
-        ledger.reopen(now.at, &[0; 2], &[4, 4], false, out);
+        ledger.reopen(now, &[0; 2], &[4, 4], false, out);
         for event in out {
             if let super::super::Event::Reopened(reopening) = event {
                 reopening.ends = [4].into();
@@ -213,7 +213,7 @@ fn redriven_entries_start_again_from_zero_even_far_below_the_floor() {
     let mut desk = Desk::plain();
     let a = desk.join("a");
     let claim = desk.read(a, 10)[0];
-    nack(&mut desk, &[claim], Again::Never);
+    nack(&mut desk, &[claim], Again::Never(""));
     let far = desk.read(a, 3_000);
     desk.ack(&far);
     assert_eq!(desk.ledger.floor(0), Some(3_260));

@@ -181,7 +181,7 @@ fn rejected_entries_are_exhausted_at_once() {
     let a = desk.join("a");
     let claim = desk.read(a, 10)[0];
     nack(&mut desk, &[one(&claim, 253)], Again::Backoff);
-    assert_eq!(nack(&mut desk, &[claim], Again::Never), []);
+    assert_eq!(nack(&mut desk, &[claim], Again::Never("")), []);
     assert_eq!(desk.ledger.counts(desk.now.at).parked, 10);
 }
 
@@ -227,8 +227,8 @@ fn leaving_hands_back_at_once_and_voids_all_tokens() {
         let kept = desk.read(b, 2)[0];
         let leased = desk.lease(a, &[Run::new(0, 254, 300)], lease).unwrap()[0];
         match how {
-            "leave" => desk.run(|ledger, now, out| ledger.leave(now.at, a, out)).unwrap(),
-            "remove" => desk.run(|ledger, now, out| ledger.remove(now.at, "a", out)).unwrap(),
+            "leave" => desk.run(|ledger, now, out| ledger.leave(now, a, out)).unwrap(),
+            "remove" => desk.run(|ledger, now, out| ledger.remove(now, "a", out)).unwrap(),
             _ => {
                 extend(&mut desk, &[kept], 500);
                 desk.advance(299);
@@ -241,7 +241,7 @@ fn leaving_hands_back_at_once_and_voids_all_tokens() {
         assert_eq!(desk.due(), [(254, 300)], "{how}");
         assert_eq!(desk.pending().len(), 304);
         assert_eq!(reasons(&desk.ack(&[leased, waiting])), [Lost::Left], "{how}");
-        let again = desk.run(|ledger, now, out| ledger.leave(now.at, a, out));
+        let again = desk.run(|ledger, now, out| ledger.leave(now, a, out));
         assert!(matches!(again, Err(Error::NotAMember { why: found }) if found == why), "{how}");
         // A new member in the same slot does not inherit what the old one had.
         let next = desk.join("a");
@@ -274,7 +274,7 @@ fn last_attempt_of_a_member_that_leaves_is_exhausted() {
     let mut desk = Desk::new(Policy { max_deliveries: 1, ..policy() }, &[250]);
     let a = desk.join("a");
     desk.read(a, 10);
-    desk.run(|ledger, now, out| ledger.leave(now.at, a, out)).unwrap();
+    desk.run(|ledger, now, out| ledger.leave(now, a, out)).unwrap();
     assert_eq!(desk.ledger.counts(desk.now.at).parked, 10);
 }
 
@@ -288,7 +288,7 @@ fn names_are_unique_among_the_living() {
         let refused = desk.run(|ledger, now, out| ledger.join(now.at, name, out));
         assert!(matches!(refused, Err(Error::InvalidName { .. })));
     }
-    let unknown = desk.run(|ledger, now, out| ledger.remove(now.at, "b", out));
+    let unknown = desk.run(|ledger, now, out| ledger.remove(now, "b", out));
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
     assert_eq!(desk.ledger.member("a"), Some(a));
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::event::{Last, Pass, Reopening, Round, Settle, Skip, Totals, Wait};
 use super::super::owner::Owner;
-use super::super::{Exhausted, Inconsistent, NOBODY};
+use super::super::{Exhausted, Inconsistent, Intent, NOBODY};
 use super::*;
 use crate::error::Gone;
 use crate::loss::Loss;
@@ -18,7 +18,8 @@ fn now() -> Now {
 /// One event of each stored kind.
 fn all() -> Vec<Event> {
     let (run, due, never) = (Run::new(3, 1 << 40, 100), now().at, super::super::times::NEVER);
-    let last = Last { attempt: 16, then: Exhausted::Discard };
+    let last = Last { attempt: 16, then: Exhausted::Discard, wall: 9 };
+    let intent = Intent { stream: u64::MAX, partition: 300, end: 1 << 50 };
     let waits = |why, delay| {
         let wall = if delay > 0 { now().wall } else { 0 };
         Event::Waits { run, why, due: later(due, delay), delay, wall }
@@ -31,12 +32,13 @@ fn all() -> Vec<Event> {
         Event::Extended { run, deadline: never, late: true, at: due },
         Event::Settled { run, how: Settle::Acked },
         Event::Settled { run, how: Settle::AckedById },
-        Event::Settled { run, how: Settle::Discarded },
+        Event::Settled { run, how: Settle::Discarded(None) },
         waits(Wait::Time, 30 * SECOND),
         waits(Wait::Nack, 0),
         waits(Wait::Nack, 1),
         waits(Wait::Release, 0),
-        Event::Parked { run },
+        Event::Parked { run, wall: 1 << 40, reason: None },
+        Event::Parked { run, wall: 0, reason: Some("bad".into()) },
         Event::Redriven { run, due },
         Event::Dropped { run },
         Event::Skipped { partition: 1, first: 5, end: 1 << 50, why: Skip::Asked },
@@ -63,21 +65,27 @@ fn all() -> Vec<Event> {
                 redelivered: 5,
                 rebalances: 6,
                 rebalancing: 7,
+                dead_lettered: 8,
             },
             last,
             due,
         })),
+        Event::Doomed { run, reason: None },
+        Event::Doomed { run, reason: Some("bad".into()) },
+        Event::Intended { run, intent },
+        Event::Buried { run },
+        Event::Revived { run, due },
     ]
 }
 
 fn handed_out(run: Run, lease: u64, slot: u16) -> Event {
     let (never, at) = (super::super::times::NEVER, now().at);
-    Event::HandedOut { run, lease, slot, deadline: never, alive_until: never, at }
+    Event::HandedOut { run, lease, slot, deadline: never, alive_until: never, at, wall: 300 }
 }
 
 fn claimed(run: Run, lease: u64, slot: u16) -> Event {
     let (never, at) = (super::super::times::NEVER, now().at);
-    Event::Claimed { run, lease, slot, deadline: never, alive_until: never, at }
+    Event::Claimed { run, lease, slot, deadline: never, alive_until: never, at, wall: 300 }
 }
 
 fn round(open: bool, revoked: &[u32], given: &[(u32, u16)], took: Option<u64>) -> Event {
@@ -105,9 +113,12 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let run = Run::new(1, 300, 100);
     let first: BTreeMap<u8, &str> =
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
-    assert_eq!(first.into_keys().collect::<Vec<_>>(), (1..=21).chain([28]).collect::<Vec<u8>>());
+    assert_eq!(
+        first.into_keys().collect::<Vec<_>>(),
+        (1..=21).chain(23..=26).chain([28]).collect::<Vec<u8>>()
+    );
     let never = super::super::times::NEVER;
-    let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5];
+    let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5, 0xac, 0x02];
     assert_eq!(encoded(&[handed_out(run, 200, 5)]), [&[3][..], &fields].concat());
     assert_eq!(encoded(&[claimed(run, 200, 5)]), [&[20][..], &fields].concat());
     let by_id = Event::Settled { run, how: Settle::AckedById };
@@ -155,7 +166,7 @@ fn busy() -> Desk {
     let mut lost = Vec::new();
     let (nacked, rejected) = ([one(&claim, 252), one(&claim, 253)], [one(&claim, 260)]);
     desk.run(|l, now, out| l.nack(now, &nacked, Again::Backoff, out, &mut lost));
-    desk.run(|l, now, out| l.nack(now, &rejected, Again::Never, out, &mut lost));
+    desk.run(|l, now, out| l.nack(now, &rejected, Again::Never("bad"), out, &mut lost));
     desk.snapshot();
     desk.run(|l, now, out| l.release(now.at, &[one(&claim, 262)], out, &mut lost));
     desk.run(|l, now, out| l.extend(now.at, &nacked[..1], Moment(90 * SECOND), out, &mut lost));
@@ -163,10 +174,10 @@ fn busy() -> Desk {
     desk.run(|l, now, out| l.redrive_all(now.at, 9, out));
     desk.run(|l, _, out| l.skip(1, 0, 500, out)).unwrap();
     desk.run(|l, _, out| l.skip_own(1, 500, 1_000, |range| range.end - range.start, out)).unwrap();
-    desk.run(|l, now, out| l.leave(now.at, b, out)).unwrap();
+    desk.run(|l, now, out| l.leave(now, b, out)).unwrap();
     let ids: Vec<EntryId> = [265, 266].map(|offset| EntryId::new(0, offset)).into();
     let claims = desk.ledger.claimable(desk.now.at, a, Duration::ZERO, ids).unwrap();
-    desk.run(|l, now, out| l.claim(now.at, a, &claims.runs, out)).unwrap();
+    desk.run(|l, now, out| l.claim(now, a, &claims.runs, out)).unwrap();
     assert_eq!(desk.run(|l, _, out| l.ack_ids(vec![EntryId::new(0, 267)], out)), 1);
     desk.advance(31);
     desk.expire();
@@ -184,7 +195,7 @@ fn moving() -> Desk {
     let plan = |desk: &mut Desk, eager, slots: [u16; 5]| {
         let target = Target { open: false, eager, slots: slots.into() };
         desk.run(|ledger, now, out| ledger.plan(now.at, target, out));
-        desk.run(|ledger, now, out| ledger.move_on(now.at, out));
+        desk.run(|ledger, now, out| ledger.move_on(now, out));
     };
     plan(&mut desk, true, [a.slot, b.slot, a.slot, a.slot, b.slot]);
     let runs = [0, 2, 3].map(|p| Run::new(p, if p == 0 { 250 } else { 0 }, 20));
@@ -197,7 +208,7 @@ fn moving() -> Desk {
     plan(&mut desk, false, [a.slot, b.slot, b.slot, b.slot, a.slot]);
     desk.advance(1);
     for _ in 0..2 {
-        desk.run(|ledger, now, out| ledger.move_on(now.at, out));
+        desk.run(|ledger, now, out| ledger.move_on(now, out));
     }
     nack(&mut desk, &[one(&claims[1], 3)], Again::Backoff);
     let seen = desk.ledger.generation();
@@ -239,7 +250,7 @@ fn snapshot_of_another_version_is_refused() {
 #[test]
 fn claims_of_a_snapshot_cost_no_memory() {
     // One run over 2^61 entries, of which the log has none.
-    let head = [1, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let head = [1, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let (members, open) = ([1, 0, 0, 1, 1, b'a'], [0, 1, 0, 1, 0, 0, 0]);
     let mut bytes = [&head[..], &members, &open].concat();
     for part in [1_u64 << 61, 1] {
@@ -249,7 +260,7 @@ fn claims_of_a_snapshot_cost_no_memory() {
     for part in [0_u64, 1 << 61, 1, 1, 0] {
         super::super::wire::put(&mut bytes, part);
     }
-    bytes.push(0);
+    bytes.extend([0; 5]);
     let ledger = Ledger::decode_snapshot(&bytes, policy(), now(), &[10]).unwrap();
     ledger.validate();
     assert_eq!((ledger.cursor(0), ledger.all_pending(0).count()), (Some(10), 10));
@@ -286,7 +297,7 @@ fn impossible_events_are_refused_and_change_nothing() {
         alive_until: never,
         name: name.into(),
     };
-    let last = Last { attempt: 16, then: Exhausted::Discard };
+    let last = Last { attempt: 16, then: Exhausted::Discard, wall: 9 };
     let reopened = |ends: &[u64], next_lease| {
         let (ends, totals) = (ends.into(), Totals::default());
         let (unclean, generation) = (false, 99);
@@ -294,6 +305,7 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Reopened(Box::new(reopening))
     };
     let settled = Run::new(0, 251, 1);
+    let intent = Intent { stream: 1, partition: 0, end: 0 };
     for event in [
         joined(5, 99, "c"),
         joined(1, 0, "c"),
@@ -317,9 +329,15 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Settled { run: Run::new(0, 289, 2), how: Settle::Acked },
         Event::Settled { run: Run::new(0, 289, 2), how: Settle::AckedById },
         Event::Waits { run: Run::new(0, 262, 1), why: Wait::Release, due, delay: 0, wall: 0 },
-        Event::Parked { run: settled },
+        Event::Parked { run: settled, wall: 0, reason: None },
         Event::Redriven { run: settled, due },
         Event::Dropped { run: settled },
+        Event::Doomed { run: settled, reason: None },
+        Event::Intended { run: settled, intent },
+        Event::Buried { run: settled },
+        Event::Buried { run: Run::new(0, 254, 1) },
+        Event::Revived { run: Run::new(0, 254, 1), due },
+        Event::Revived { run: Run::new(0, 290, 1), due },
         Event::Skipped { partition: 0, first: 291, end: 300, why: Skip::Asked },
         Event::Skipped { partition: 9, first: 0, end: 1, why: Skip::Trimmed },
         Event::SettledThrough { partition: 9, end: 1, slot: 0 },
@@ -342,7 +360,7 @@ fn impossible_hand_overs_are_refused_and_change_nothing() {
     let mut ledger = desk.ledger;
     let (now, never) = (ledger.generation(), super::super::times::NEVER);
     let ends = [1 << 40; 6];
-    let last = Last { attempt: 16, then: Exhausted::Discard };
+    let last = Last { attempt: 16, then: Exhausted::Discard, wall: 9 };
     let due = Moment(0);
     let at = |generation, open, revoked: &[u32], given: &[(u32, u16)]| {
         let (revoked, given) = (revoked.into(), given.into());
@@ -432,7 +450,7 @@ fn feed(base: &[u8], journal: &[Vec<u8>], ends: &[u64]) {
         }
     }
     let (mut out, at) = (Vec::new(), now().at);
-    ledger.reopen(at, &[0; 6], ends, true, &mut out);
+    ledger.reopen(now(), &[0; 6], ends, true, &mut out);
     for event in out.drain(..) {
         ledger.apply(&event);
         ledger.validate();
@@ -446,7 +464,7 @@ fn feed(base: &[u8], journal: &[Vec<u8>], ends: &[u64]) {
         while !out.is_empty() {
             out.drain(..).for_each(|event| ledger.apply(&event));
             ledger.validate();
-            ledger.move_on(at, &mut out);
+            ledger.move_on(now(), &mut out);
         }
         assert!(!ledger.is_moving());
     }

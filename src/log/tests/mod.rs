@@ -52,6 +52,7 @@ impl Item {
             subject: self.subject.as_deref(),
             key: self.key.as_deref(),
             headers: &headers,
+            ..Fields::default()
         })
     }
 
@@ -168,6 +169,7 @@ fn item(run: &Run, slot: &Slot) -> Item {
             Field::Subject(subject) => item.subject = Some(subject.into()),
             Field::Key(key) => item.key = Some(key.to_vec()),
             Field::Header(name, value) => item.headers.push((name.into(), value.to_vec())),
+            Field::Letter(_) | Field::Addressee(_) => panic!("no item has these"),
         }
     }
     item

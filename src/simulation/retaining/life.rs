@@ -39,7 +39,7 @@ impl Sight {
         Ok(Self {
             next: info.partitions.iter().map(|partition| partition.next).collect(),
             pending: pending.iter().map(|entry| (entry.id, entry.consumer.is_some())).collect(),
-            parked: group.parked(usize::MAX)?.into_iter().collect(),
+            parked: group.parked(usize::MAX)?.into_iter().map(|parked| parked.id).collect(),
             trimmed: info.trimmed,
         })
     }
@@ -166,7 +166,7 @@ impl<'w> Life<'w> {
             }
             let outcome = match verb {
                 0..=6 => delivery.ack(),
-                7 => delivery.reject(),
+                7 => delivery.reject("bad"),
                 8 => delivery.nack(),
                 9 => delivery.release(),
                 10 => {
@@ -190,8 +190,8 @@ impl<'w> Life<'w> {
 
     fn discard(&mut self) -> Verdict {
         let group = self.world.random.pick(&[0, 1]);
-        let parked = match self.groups[group].parked(3) {
-            Ok(parked) => parked,
+        let parked: Vec<EntryId> = match self.groups[group].parked(3) {
+            Ok(parked) => parked.into_iter().map(|parked| parked.id).collect(),
             Err(error) => return self.world.forgive("parked", &error),
         };
         self.world.done.extend(parked.iter().map(|id| (group, *id)));

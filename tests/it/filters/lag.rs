@@ -174,7 +174,8 @@ impl World {
             }
             Op::Discard { group } => {
                 let group = &self.sides[*group].group;
-                let parked = group.parked(2).unwrap();
+                let parked: Vec<EntryId> =
+                    group.parked(2).unwrap().iter().map(|parked| parked.id).collect();
                 group.discard_parked(&parked).unwrap();
             }
             Op::Trim { permille } => {

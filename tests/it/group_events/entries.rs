@@ -14,7 +14,7 @@ fn an_entry_that_is_given_up_is_told_however_that_came() {
     type Way = fn(&Scene);
     let ways: [Way; 7] = [
         |scene| take(&scene.worker).nack().unwrap(),
-        |scene| take(&scene.worker).reject().unwrap(),
+        |scene| take(&scene.worker).reject("bad").unwrap(),
         |scene| {
             drop(take(&scene.worker));
             scene.group.info().unwrap();
@@ -56,7 +56,7 @@ fn what_is_given_up_on_purpose_or_done_is_not_told() {
     let mut held = take_all(&worker).into_iter();
     held.next().unwrap().ack().unwrap();
     held.next().unwrap().release().unwrap();
-    held.next().unwrap().reject().unwrap();
+    held.next().unwrap().reject("bad").unwrap();
     assert_eq!(lines(&events), ["0-2 parked after 1"]);
     group.discard_parked(&[id(2)]).unwrap();
     group.skip(0, 1..4).unwrap();
@@ -76,7 +76,7 @@ fn attempts_are_those_it_had() {
     }
     assert_eq!(lines(&events), ["0-0 parked after 3"]);
     group.redrive(1).unwrap();
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     assert_eq!(lines(&events), ["0-0 parked after 1"]);
 }
 

@@ -108,10 +108,10 @@ fn an_event_ends_the_wait_for_it_and_time_ends_it_too() {
 fn what_nobody_listened_to_is_not_kept_for_later() {
     let Scene { group, worker, .. } = scene(2);
     drop(group.events().unwrap());
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     drop(group.join("visitor").unwrap());
     let events = group.events().unwrap();
     assert_eq!(lines(&events), [""; 0]);
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     assert_eq!(lines(&events), ["0-1 parked after 1"]);
 }

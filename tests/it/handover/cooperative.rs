@@ -53,7 +53,7 @@ fn what_is_held_moves_when_it_is_let_go_of() {
         ("ack", |_, held| held.ack().unwrap(), 1),
         ("release", |_, held| held.release().unwrap(), 2),
         ("nack", |_, held| held.nack().unwrap(), 1),
-        ("reject", |_, held| held.reject().unwrap(), 1),
+        ("reject", |_, held| held.reject("bad").unwrap(), 1),
         ("drop", |_, held| drop(held), 1),
         ("ack by token", |at, held| drop(at.crew.group.ack([held.detach()]).unwrap()), 1),
         ("ack of all", |at, held| assert_eq!((at.old.ack_all().unwrap(), drop(held)), (1, ())), 1),

@@ -77,7 +77,9 @@ fn a_void_lease_says_that_it_was_revoked() {
         let (id, refused) = (next.id(), next.extend(SECOND).unwrap_err());
         let right = matches!(refused, Error::LeaseLost { id: of, why: Lost::Revoked } if of == id);
         assert!(right, "{refused}");
-        for verb in [Delivery::ack, Delivery::nack, Delivery::release, Delivery::reject] {
+        for verb in
+            [Delivery::ack, Delivery::nack, Delivery::release, |held: Delivery| held.reject("bad")]
+        {
             let (crew, _old, mut held, new) = busy(choose);
             crew.clock.advance(LIMIT);
             crew.group.info().unwrap();
@@ -134,7 +136,7 @@ fn entries_at_their_last_attempt_are_set_aside_when_they_are_revoked() {
     let new = crew.join("new");
     crew.clock.advance(LIMIT);
     assert!(idle(&new));
-    assert_eq!(crew.group.parked(9).unwrap(), [EntryId::new(1, 0), EntryId::new(1, 1)]);
+    assert_eq!(crate::scene::parked(&crew.group, 9), [EntryId::new(1, 0), EntryId::new(1, 1)]);
     fill(&crew.stream, 2);
     assert_eq!(drain(&new), [EntryId::new(1, 2)]);
     drop(held);

@@ -101,11 +101,11 @@ fn what_was_pending_is_forgotten_and_tokens_are_void() {
 fn what_is_parked_before_the_place_stays_parked() {
     let Scene { group, worker, .. } = scene(4);
     for delivery in take_all(&worker) {
-        delivery.reject().unwrap();
+        delivery.reject("bad").unwrap();
     }
     assert_eq!((group.lag().unwrap(), group.floors().unwrap()), (0, vec![4]));
     group.reset(Start::At(id(2))).unwrap();
-    assert_eq!(group.parked(9).unwrap(), [id(0), id(1)]);
+    assert_eq!(crate::scene::parked(&group, 9), [id(0), id(1)]);
     assert_eq!(seen(&worker.try_read(9).unwrap()), [(2, 1), (3, 1)]);
     assert_eq!(group.redrive(1).unwrap(), 1);
     assert_eq!((group.lag().unwrap(), group.floors().unwrap()), (3, vec![0]));

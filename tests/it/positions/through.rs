@@ -17,7 +17,7 @@ fn it_settles_all_up_to_an_id_that_nobody_else_holds() {
     let mut rest = worker.try_read(5).unwrap().into_iter();
     rest.next().unwrap().nack_after(HOUR).unwrap();
     rest.next().unwrap().nack_after(SECOND).unwrap();
-    rest.next().unwrap().reject().unwrap();
+    rest.next().unwrap().reject("bad").unwrap();
     rest.next().unwrap().ack().unwrap();
     rest.next().unwrap().release().unwrap();
     clock.advance(SECOND);
@@ -26,7 +26,7 @@ fn it_settles_all_up_to_an_id_that_nobody_else_holds() {
     let info = group.info().unwrap();
     assert_eq!((info.lag, info.leased, info.delayed, info.due), (2, 1, 0, 0));
     assert_eq!((info.acked, info.parked), (7, 1));
-    assert_eq!((group.parked(9).unwrap(), group.floors().unwrap()), (vec![id(4)], vec![1]));
+    assert_eq!((crate::scene::parked(&group, 9), group.floors().unwrap()), (vec![id(4)], vec![1]));
     // Again is nothing.
     assert_eq!(worker.ack_through(id(8)).unwrap(), 0);
     assert_eq!(worker.ack_through(id(0)).unwrap(), 0);

@@ -108,7 +108,7 @@ fn what_was_handed_out_is_lost_whatever_the_group_says() {
             let mut held = worker.try_read(300).unwrap().into_iter();
             kept.push(held.next().unwrap());
             held.next().unwrap().nack().unwrap();
-            held.next().unwrap().reject().unwrap();
+            held.next().unwrap().reject("bad").unwrap();
             held.next().unwrap().release().unwrap();
             held.by_ref().take(293).for_each(|held| held.ack().unwrap());
             kept.extend(held);

@@ -112,7 +112,7 @@ fn a_parked_entry_fills_the_stream_and_letting_go_of_it_empties_it() {
     let group = group(&stream, "g");
     let worker = member(&group);
     append(&stream, 1);
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     let mut taken = 0;
     while stream.append(PAYLOAD).is_ok() {
         take(&worker).ack().unwrap();

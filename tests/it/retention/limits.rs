@@ -140,7 +140,7 @@ fn what_a_group_loses_is_counted_by_kind_and_told() {
     assert_eq!(refused.refused, [(id(1), millstream::Lost::Trimmed)]);
 
     // A parked one and two that nobody ever saw.
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     append(&stream, 3);
     assert_eq!(loss(&group), [2, 1, 1, 1]);
     assert!(group.parked(9).unwrap().is_empty());

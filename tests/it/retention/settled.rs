@@ -80,7 +80,7 @@ fn leased_delayed_and_parked_entries_hold_the_log() {
     let delayed = deliveries.nth(3).unwrap();
     let leased = deliveries.nth(3).unwrap();
     assert_eq!([parked.id(), delayed.id(), leased.id()], [id(0), id(4), id(8)]);
-    let rest = [parked.reject(), delayed.nack_after(HOUR / 2)];
+    let rest = [parked.reject("bad"), delayed.nack_after(HOUR / 2)];
     assert!(rest.into_iter().all(|outcome| outcome.is_ok()));
     // Those that were passed over were dropped, so they wait.
     let tokens: Vec<_> = deliveries.map(millstream::Delivery::detach).collect();
@@ -109,7 +109,7 @@ fn a_parked_entry_holds_the_log_whether_redriven_or_not() {
     let group = group(&stream, "g");
     let worker = member(&group);
     append(&stream, 10);
-    take(&worker).reject().unwrap();
+    take(&worker).reject("bad").unwrap();
     ack_all(&worker);
     assert_eq!(group.redrive(9).unwrap(), 1);
     assert!(stream.trim().unwrap().partitions.is_empty());
