@@ -186,10 +186,10 @@ impl Stream {
     ///
     /// # Errors
     /// Those of [`sync`](Self::sync), [`Error::DiskFull`](crate::Error::DiskFull), and
-    /// [`Error::Io`](crate::Error::Io) if a file could not be removed: the next call tries again.
     /// [`Error::StrategyFailed`](crate::Error::StrategyFailed), once, if a session ended in a group
     /// whose strategy did not say who is to have its partitions. The other groups were seen to all
-    /// the same.
+    /// the same. [`Error::Io`](crate::Error::Io) if a file could not be removed: the next call tries
+    /// again.
     pub fn maintain(&self) -> Result<Option<Duration>> {
         self.mill().maintain()
     }
