@@ -8,6 +8,8 @@ pub enum Blocked {
     Empty,
     /// As many entries are leased as `max_in_flight` or `max_in_flight_per_consumer` allows.
     InFlight,
+    /// The group is paused.
+    Paused,
     /// The consumer has no partition: there are more members than partitions.
     NoPartition,
     /// The partitions that the consumer is to get are still in the hands of who had them before.

@@ -114,6 +114,49 @@ impl Consumer {
         Ok(batch(answer))
     }
 
+    /// Has `hook` called when something may be readable by this consumer, so that it need not
+    /// block: an async runtime can wake a task, or one thread can look after many groups. It is
+    /// called once here if something may be there already, and then after every change that may make
+    /// something readable: an entry, a hand-back, a resumed group, other partitions, the end of
+    /// the group. Read until nothing comes, then wait for the next call; it may come for nothing, and
+    /// never fails to come. A second hook takes the place of the first.
+    ///
+    /// A consumer that waits for its hook gives no sign of life: see to it that it calls
+    /// [`heartbeat`](Self::heartbeat) within the session timeout. A hook that owns a handle of this
+    /// stream keeps it open until [`clear_ready`](Self::clear_ready), or until the stream is closed.
+    ///
+    /// It is called by whatever thread made the change, one call at a time and with no lock held:
+    /// it may call anything, but should be short and not block; its panics are ignored. What becomes
+    /// due by time needs somebody to look: [`Stream::maintain`](crate::Stream::maintain) calls the
+    /// hooks of what is due by then, and says when to call it again.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use millstream::{Start, Stream};
+    ///
+    /// let stream = Stream::options().in_memory()?;
+    /// let worker = stream.group("billing").open(Start::Earliest)?.join("worker-1")?;
+    /// let (wake, woken) = mpsc::channel();
+    /// worker.on_ready(move || drop(wake.send(())))?;
+    ///
+    /// stream.append("order 1001")?;
+    /// woken.recv().expect("the hook was called");
+    /// assert_eq!(worker.try_read(10)?.len(), 1);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`](crate::Error::NotAMember), and those of [`read`](Self::read) but
+    /// `Corrupt`.
+    pub fn on_ready(&self, hook: impl Fn() + Send + Sync + 'static) -> Result<()> {
+        self.post.seat.desk.on_ready(self.post.member, Arc::new(hook))
+    }
+
+    /// Takes the hook of [`on_ready`](Self::on_ready) away.
+    pub fn clear_ready(&self) {
+        self.post.seat.desk.clear_ready(self.post.member);
+    }
+
     /// Says that the consumer is alive. Every other call of it, and of its deliveries, says so too.
     ///
     /// # Errors

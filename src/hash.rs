@@ -31,7 +31,8 @@ pub(crate) fn partition_of(key: &[u8], partitions: u32) -> u32 {
     jump(mix(u64::from(crc32fast::hash(key)) << 32 | length), partitions)
 }
 
-fn mix(mut x: u64) -> u64 {
+/// Spreads neighbouring numbers: the finalizer of `SplitMix64`.
+pub(crate) fn mix(mut x: u64) -> u64 {
     x ^= x >> 30;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x ^= x >> 27;

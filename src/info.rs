@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::blocked::Blocked;
 use crate::id::EntryId;
 use crate::loss::Loss;
 use crate::retention::Retention;
@@ -119,6 +120,8 @@ pub struct GroupInfo {
     pub rebalances: u64,
     /// How long these took in all.
     pub rebalancing: Duration,
+    /// Whether hand-outs are stopped, and how long.
+    pub paused: Option<Pause>,
     /// The patterns of its filter, sorted; none if it takes every entry.
     pub filter: Vec<String>,
     /// Entries that match the filter and are neither settled nor set aside.
@@ -127,6 +130,9 @@ pub struct GroupInfo {
     pub undelivered: u64,
     /// Of these, those in somebody's hands.
     pub leased: u64,
+    /// How many bytes those have, as far as that is counted: only where `max_in_flight_bytes` is
+    /// set, and from when it was.
+    pub leased_bytes: u64,
     /// Of these, those that wait for their backoff.
     pub delayed: u64,
     /// Of these, those that the next read hands out again.
@@ -150,12 +156,59 @@ pub struct GroupInfo {
     pub trimmed: Loss,
     /// Hand-outs that were not an entry's first, since the group was made.
     pub redelivered: u64,
+    /// Of the entries that were handed out and are not settled, the one that was appended first.
+    pub oldest_pending: Option<EntryId>,
+    /// How long ago that was, by the wall clock; `None` also if the entry cannot be read.
+    pub oldest_pending_age: Option<Duration>,
+    /// What it goes by.
+    pub settings: Settings,
     /// Reads that are blocked now.
     pub blocked_reads: usize,
     /// One for each partition, in order.
     pub partitions: Vec<GroupPartition>,
     /// The members.
     pub members: Vec<Member>,
+}
+
+/// How long a group hands out nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub enum Pause {
+    /// Until [`Group::resume`](crate::Group::resume).
+    UntilResumed,
+    /// For that long from now.
+    For(Duration),
+}
+
+/// What a group goes by: the options that it was opened with last, and the defaults.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Settings {
+    /// [`GroupOptions::lease`](crate::GroupOptions::lease).
+    pub lease: Duration,
+    /// [`GroupOptions::session_timeout`](crate::GroupOptions::session_timeout).
+    pub session_timeout: Duration,
+    /// [`GroupOptions::revocation_timeout`](crate::GroupOptions::revocation_timeout).
+    pub revocation_timeout: Duration,
+    /// [`GroupOptions::max_deliveries`](crate::GroupOptions::max_deliveries).
+    pub max_deliveries: u16,
+    /// How long an entry waits after its first attempt, its second, and so on; the last one
+    /// repeats.
+    pub backoff: Vec<Duration>,
+    /// Up to which share of it a wait is shorter.
+    pub jitter: f64,
+    /// In words, as the rest of what is no number.
+    pub on_exhausted: String,
+    /// Likewise.
+    pub on_trimmed: String,
+    /// Likewise.
+    pub ack_mode: String,
+    /// [`GroupOptions::max_in_flight`](crate::GroupOptions::max_in_flight).
+    pub max_in_flight: u64,
+    /// `None` is without bound.
+    pub max_in_flight_per_consumer: Option<u64>,
+    /// Likewise.
+    pub max_in_flight_bytes: Option<u64>,
 }
 
 /// Whether a group has members, and whether they have their partitions.
@@ -198,6 +251,8 @@ pub struct Member {
     pub last_seen: SystemTime,
     /// How many entries it holds.
     pub leased: u64,
+    /// Why a read of it would find nothing now; `None` if it would find something.
+    pub blocked: Option<Blocked>,
 }
 
 /// An entry that was handed out and is not settled.

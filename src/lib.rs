@@ -99,7 +99,9 @@
 //!
 //! [`AckMode`] says what counts as an ack: a verdict on each delivery, the consumer's next read, or
 //! the read itself. [`Consumer::ack_through`] settles a partition up to an entry, and
-//! [`Consumer::ack_all`] whatever the consumer holds. [`Group::reset`] goes on elsewhere, back or
+//! [`Consumer::ack_all`] whatever the consumer holds. [`Group::pause`] stops hand-outs,
+//! [`Group::drain`] waits for what is out, and [`Group::alter`] changes the options of a group that is
+//! in use. [`Group::reset`] goes on elsewhere, back or
 //! forth. [`Stream::trim_before`] removes the oldest entries, and tells the groups first.
 //!
 //! [`CooperativeSticky`]: assign::CooperativeSticky
@@ -164,10 +166,11 @@
 //! | [`lease`](GroupOptions::lease) | 30 s | 1 microsecond to 365 days |
 //! | [`session_timeout`](GroupOptions::session_timeout) | the lease, at least 30 s | as the lease |
 //! | [`max_deliveries`](GroupOptions::max_deliveries) | 16 | 1 to 8,000 |
-//! | [`backoff`](GroupOptions::backoff) | 100 ms, doubling up to 30 s | 0 to 365 days |
+//! | [`backoff`](GroupOptions::backoff) | 100 ms, doubling up to 30 s | 0 to 365 days, 1 to 64 steps |
 //! | [`on_exhausted`](GroupOptions::on_exhausted) | [`Park`](Exhausted::Park) | |
 //! | [`max_in_flight`](GroupOptions::max_in_flight) | 100,000 | leased or waiting: 2<sup>30</sup> |
 //! | [`max_in_flight_per_consumer`](GroupOptions::max_in_flight_per_consumer) | none | |
+//! | [`max_in_flight_bytes`](GroupOptions::max_in_flight_bytes) | none | one entry always goes |
 //! | [`strategy`](GroupOptions::strategy) | [`Shared`](assign::Shared) | |
 //! | [`revocation_timeout`](GroupOptions::revocation_timeout) | 60 s | as the lease |
 //! | [`ack_mode`](GroupOptions::ack_mode) | [`Explicit`](AckMode::Explicit) | |
@@ -206,7 +209,8 @@
 //! They are yours: the crate starts none. Every handle is `Send`, and all but [`Batch`] are `Sync`;
 //! streams, groups and consumers are cheap clones. What is due by time (the end of a lease, a flush under
 //! `Every`) happens in the next call of anybody, or in a blocked read. A stream that nobody calls can be
-//! given to [`Stream::maintain`], which says when to call again. Handles do not survive a `fork`.
+//! given to [`Stream::maintain`], which says when to call again. Who must not block, an async task for
+//! instance, is told by [`Consumer::on_ready`] when to read. Handles do not survive a `fork`.
 //!
 //! Dropping a handle never fails, panics or waits for a disk, except the last one of a stream, which
 //! flushes.
@@ -247,6 +251,7 @@
 struct Readme;
 
 pub mod assign;
+mod backoff;
 mod batch;
 mod blocked;
 mod claim;
@@ -286,6 +291,7 @@ mod subject;
 mod tally;
 mod waiters;
 
+pub use backoff::Backoff;
 pub use batch::{Batch, BatchIter, Deliveries, Held};
 pub use blocked::{Blocked, Unclaimed};
 pub use claim::{AutoClaimed, ClaimCursor, Claimed};
@@ -301,15 +307,15 @@ pub use group::Group;
 pub use history::{History, HistoryIter};
 pub use id::{EntryId, Ids, Token};
 pub use info::{
-    GroupInfo, GroupPartition, GroupState, Holder, Member, PartitionInfo, Pending, PendingState,
-    PendingSummary, StreamInfo, Trimmed, TrimmedPartition,
+    GroupInfo, GroupPartition, GroupState, Holder, Member, PartitionInfo, Pause, Pending,
+    PendingState, PendingSummary, Settings, StreamInfo, Trimmed, TrimmedPartition,
 };
 pub use letter::{DeadLetter, Redriven};
 pub use loss::Loss;
 pub use options::{GroupOptions, StreamOptions};
 pub use parked::{Parked, ParkedQuery};
 pub use pending::PendingQuery;
-pub use policy::{AckMode, Backoff, Exhausted, OnTrimmed};
+pub use policy::{AckMode, Exhausted, OnTrimmed};
 pub use reader::{Reader, Subscription};
 pub use recovery::{PartitionRecovery, Recovery};
 pub use retention::Retention;

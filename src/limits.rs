@@ -28,6 +28,8 @@ pub(crate) const EVENTS_MAX: usize = 1_024;
 pub(crate) const NOTICES_MAX: usize = 256;
 /// A query for pending entries gives at most this many, unless it says how many.
 pub(crate) const PENDING_ROWS: u32 = 1_000;
+/// A schedule of waits has at most this many steps.
+pub(crate) const BACKOFF_STEPS_MAX: usize = 64;
 /// Durations in options are at most this long.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Entries are kept by age at most this long.

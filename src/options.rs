@@ -8,20 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky};
+use crate::backoff::Backoff;
 use crate::clock::{Clock, SystemClock, Time, time_of};
 use crate::durability::Durability;
 use crate::engine::{
-    GroupPlan, Made, Mill, Plan, StoredBackoff, StoredStrategy, check_retention, micros, open_group,
+    GroupPlan, Made, Mill, Plan, Seat, StoredStrategy, alter_group, check_retention, open_group,
 };
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::ledger::Policy;
-use crate::limits::{
-    DURATION_MAX, ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within,
-};
-use crate::policy::{AckMode, Backoff, Exhausted, OnTrimmed};
+use crate::limits::{ENTRY_BYTES_MAX, PARTITIONS_MAX, SEGMENT_BYTES, lasting, named, within};
+use crate::policy::{AckMode, Exhausted, OnTrimmed};
 use crate::retention::Retention;
 use crate::start::Start;
 use crate::storage::{Disk, Memory, Storage};
@@ -222,6 +219,7 @@ pub struct GroupOptions {
     name: String,
     plan: GroupPlan,
     ack_interval: Option<Duration>,
+    backoff: Option<Backoff>,
     /// With how it is stored, if it is not the user's own.
     strategy: Option<(Option<StoredStrategy>, Arc<dyn Assign>)>,
     patterns: Vec<String>,
@@ -234,6 +232,7 @@ impl GroupOptions {
             name: name.to_owned(),
             plan: GroupPlan::default(),
             ack_interval: None,
+            backoff: None,
             strategy: None,
             patterns: Vec::new(),
         }
@@ -263,7 +262,7 @@ impl GroupOptions {
 
     /// How long a failed entry waits; by default 100 milliseconds, doubling up to 30 seconds.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.plan.backoff = Some(backoff.0);
+        self.backoff = Some(backoff);
         self
     }
 
@@ -284,6 +283,15 @@ impl GroupOptions {
     /// How many entries may be leased at one time to one consumer; by default without bound.
     pub fn max_in_flight_per_consumer(mut self, entries: u64) -> Self {
         self.plan.max_in_flight_per_consumer = Some(entries);
+        self
+    }
+
+    /// How many bytes may be leased at one time in the whole group; by default without bound. A read
+    /// that finds room gets at least one entry, so the last one may go over the bound. Entries
+    /// count as long as they are stored, with what is around them; of the entries of a read, each
+    /// counts with their mean. What is leased already when the bound is first set does not count.
+    pub fn max_in_flight_bytes(mut self, bytes: u64) -> Self {
+        self.plan.max_in_flight_bytes = Some(bytes);
         self
     }
 
@@ -326,7 +334,9 @@ impl GroupOptions {
     }
 
     /// Opens the group, or makes it with this start if it is not there. The start of a group that
-    /// is there does not change.
+    /// is there does not change. If a new one is to start where entries were trimmed, these are
+    /// counted as [trimmed](crate::GroupInfo::trimmed), and [`on_trimmed`](Self::on_trimmed) says
+    /// where it goes on.
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidOption`], [`Error::OptionsDiffer`] (another filter),
@@ -354,21 +364,37 @@ impl GroupOptions {
         self.finish(Made::Before, None)
     }
 
-    fn finish(mut self, made: Made, start: Option<&Start>) -> Result<Group> {
+    /// Gives a group these settings while it is in use.
+    pub(crate) fn alter(self, seat: &Seat) -> Result<()> {
+        let options = self.settled()?;
+        if *options.name != *seat.desk.name {
+            let reason = format!("the options are for the group {:?}", options.name).into();
+            return Err(Error::InvalidName { what: "group", reason });
+        }
+        alter_group(seat, &options.plan)
+    }
+
+    fn finish(self, made: Made, start: Option<&Start>) -> Result<Group> {
+        let Self { stream, name, plan, .. } = self.settled()?;
+        let seat = open_group(&stream.handle, &name, made, &plan, start)?;
+        Ok(Group { seat })
+    }
+
+    /// Checks everything, and brings it into the form that is stored.
+    fn settled(mut self) -> Result<Self> {
         named("group", &self.name)?;
         self.check()?;
+        self.plan.backoff = self.backoff.take().map(Backoff::stored).transpose()?;
         // The user's code is asked for its name here, where no lock is held.
         if let Some((stored, strategy)) = self.strategy.take() {
             let stored = stored.map_or_else(|| StoredStrategy::custom(&*strategy), Ok)?;
             self.plan.strategy = Some((stored, strategy));
         }
         self.plan.filter = self.parsed_filter()?;
-        let seat = open_group(&self.stream.handle, &self.name, made, &self.plan, start)?;
-        Ok(Group { seat })
+        Ok(self)
     }
 
     fn check(&self) -> Result<()> {
-        let GroupPlan { max_deliveries, backoff, .. } = &self.plan;
         let durations = [
             ("lease", self.plan.lease),
             ("session_timeout", self.plan.session_timeout),
@@ -380,19 +406,13 @@ impl GroupOptions {
                 lasting(option, given)?;
             }
         }
-        if let Some(attempts) = max_deliveries {
-            within("max_deliveries", u64::from(*attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;
+        if let Some(attempts) = self.plan.max_deliveries {
+            within("max_deliveries", u64::from(attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;
         }
-        let waits = match backoff {
-            Some(StoredBackoff::Fixed(wait)) => [*wait, *wait],
-            Some(StoredBackoff::Exponential { first, max }) => [*first, *max],
-            None => [0, 0],
-        };
-        let year = micros(DURATION_MAX);
-        waits.into_iter().try_for_each(|wait| within("backoff", wait, 0, year))?;
         let bounds = [
             ("max_in_flight", self.plan.max_in_flight),
             ("max_in_flight_per_consumer", self.plan.max_in_flight_per_consumer),
+            ("max_in_flight_bytes", self.plan.max_in_flight_bytes),
         ];
         for (option, given) in bounds {
             within(option, given.unwrap_or(1), 1, u64::MAX)?;

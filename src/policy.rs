@@ -1,11 +1,9 @@
-//! How a group treats its entries: [`Backoff`], [`Exhausted`], [`OnTrimmed`], [`AckMode`].
+//! How a group treats its entries: [`Exhausted`], [`OnTrimmed`], [`AckMode`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{
-    Handle, StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, micros,
-};
+use crate::engine::{Handle, StoredAckMode, StoredExhausted, StoredOnTrimmed, micros};
 #[cfg(doc)]
 use crate::error::Error;
 #[cfg(doc)]
@@ -13,22 +11,6 @@ use crate::group::Group;
 #[cfg(doc)]
 use crate::letter::DeadLetter;
 use crate::stream::Stream;
-
-/// How long an entry waits before it is handed out again, after a nack or the end of its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff(pub(crate) StoredBackoff);
-
-impl Backoff {
-    /// Always as long; zero for at once.
-    pub fn fixed(wait: Duration) -> Self {
-        Self(StoredBackoff::Fixed(micros(wait)))
-    }
-
-    /// `first` after the first attempt, then twice as long each time, up to `max`.
-    pub fn exponential(first: Duration, max: Duration) -> Self {
-        Self(StoredBackoff::Exponential { first: micros(first), max: micros(max) })
-    }
-}
 
 /// What becomes of an entry whose last attempt failed, or that was rejected.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! How many reads are blocked anywhere in a stream. An append asks this and not each group, so idle
+//! How many reads are blocked, and hooks wait, anywhere in a stream. An append asks this and not each group, so idle
 //! groups cost it nothing: one load.
 //!
 //! The counts are relaxed. What orders them is the lock that both a publisher and a waiting read
@@ -12,18 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Tally(Arc<AtomicUsize>);
 
 impl Tally {
-    /// Whether no read is blocked anywhere. One load.
+    /// Whether nobody waits anywhere. One load.
     #[inline]
     pub(crate) fn is_zero(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// One blocked read more.
+    /// One more who waits.
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One blocked read less.
+    /// One less.
     pub(crate) fn subtract(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

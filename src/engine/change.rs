@@ -13,11 +13,13 @@ impl Desk {
         &self,
         decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,
     ) -> Result<T> {
+        let _calls = self.ready.afterwards();
         let (state, now) = self.enter()?;
         self.decide(state, now, decide)
     }
 
-    /// The same, but asks no strategy before: for callers that hold locks of the stream.
+    /// The same, but asks no strategy before and calls no hooks after it: for callers that hold locks
+    /// of the stream.
     pub(super) fn amend<T>(
         &self,
         decide: impl Fn(&Ledger, Now, &mut Vec<Event>) -> Result<T>,

@@ -100,6 +100,16 @@ impl Desk {
         }
     }
 
+    /// Asks another strategy about the members there are, and leaves it at that.
+    pub(super) fn try_out(&self, strategy: &Arc<dyn Assign>) -> Result<()> {
+        let (mut state, _) = self.enter()?;
+        let usual = state.strategy.replace(Arc::clone(strategy));
+        let question = state.question(None);
+        state.strategy = usual;
+        drop(state);
+        question.map_or(Ok(()), |question| question.ask().map(|_| ()))
+    }
+
     /// Asks the strategy whatever happened.
     pub(crate) fn rebalance(&self, cause: Cause) -> Result<()> {
         let (mut state, _) = self.enter()?;
@@ -111,6 +121,7 @@ impl Desk {
 
     /// Does what the members that there are now call for.
     pub(super) fn reassign(&self) -> Result<()> {
+        let _calls = self.ready.afterwards();
         let (mut state, now) = self.enter()?;
         let failure = state.failure.take();
         self.stir(&mut state, now);

@@ -25,13 +25,13 @@ use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
 use super::manifest::GroupRecord;
 use super::out::Out;
+use super::ready::Ready;
 use super::returned::Returned;
 use super::tell::{Told, tell_exhausted};
 use super::wake::Readers;
 use crate::assign::Assign;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::events::Cause;
 use crate::ledger::{AckMode, Claim, Event, Ledger, Now, Policy, Run};
 use crate::log::{Cursor, Log};
 use crate::subject::Filter;
@@ -50,6 +50,9 @@ pub(crate) struct Desk {
     pub(super) filter: Option<Filter>,
     pub(crate) ground: Arc<Ground>,
     pub(crate) waiters: Waiters,
+    /// Who waits until nothing is leased.
+    pub(super) drains: Waiters,
+    pub(super) ready: Ready,
     /// Where those who listen are told what happens.
     pub(crate) board: Board,
     /// Who reads what, for those who do not hold the lock.
@@ -63,7 +66,7 @@ pub(crate) struct Desk {
     pub(super) burial: Burial,
     deleted: AtomicBool,
     /// A read settles what the consumer's earlier ones handed out.
-    reads_settle: AtomicBool,
+    pub(super) reads_settle: AtomicBool,
     /// There is no segment to go on in, or the disk was too full to make the next one ahead.
     pub(super) low: AtomicBool,
     /// Nothing was made durable yet that would tell the next opening of hand-outs it does not find.
@@ -105,7 +108,7 @@ pub(super) struct State {
     shifted: bool,
 }
 
-fn settles_on_read(policy: &Policy) -> bool {
+pub(super) fn settles_on_read(policy: &Policy) -> bool {
     matches!(policy.ack, AckMode::OnNextRead | AckMode::Interval(_))
 }
 
@@ -145,6 +148,8 @@ impl Desk {
             opened: ground.time.now(),
             filter: record.filter(),
             waiters: Waiters::new(&ground.tally),
+            drains: Waiters::new(&ground.tally),
+            ready: Ready::new(&ground.tally),
             board: Board::new(&ground.time),
             readers: RwLock::default(),
             ground,
@@ -222,7 +227,7 @@ impl Desk {
             outcome = self.commit(state);
         }
         if std::mem::take(&mut state.shifted) {
-            self.waiters.ring_all();
+            self.ring_all();
         }
         outcome
     }
@@ -264,6 +269,9 @@ impl Desk {
             self.ground.note_write();
             ledger.watch(self.board.is_watched());
             for event in &*events {
+                if let Event::Left { slot, .. } = event {
+                    self.ready.mark(|hook| hook == *slot);
+                }
                 told.tell(&self.board, ledger, event);
                 assigns |= match event {
                     Event::Round(round) => !(round.open && ledger.is_open()),
@@ -280,6 +288,9 @@ impl Desk {
             if self.board.is_watched() {
                 tell_exhausted(&self.board, ledger.take_exhausted());
             }
+        }
+        if !self.drains.is_empty() {
+            self.tell_drained(ledger.leased());
         }
         if assigns {
             *self.readers.write() = Readers::of(ledger);
@@ -320,6 +331,7 @@ impl Desk {
 
     /// The same, at all that the lock guards.
     pub(super) fn look_at<T>(&self, see: impl FnOnce(&mut State, Now) -> T) -> Result<T> {
+        let _calls = self.ready.afterwards();
         self.check()?;
         if self.ground.latch.check().is_ok() {
             let (mut state, now) = self.enter_buried()?;
@@ -331,27 +343,6 @@ impl Desk {
         Ok(see(&mut state, now_of(&self.ground.time)))
     }
 
-    /// Replaces what the group goes by. Nobody is a member.
-    pub(super) fn set_policy(&self, policy: Policy, strategy: Arc<dyn Assign>, name: &str) {
-        let mut state = self.state.lock();
-        self.reads_settle.store(settles_on_read(&policy), Ordering::Relaxed);
-        state.ledger.set_policy(policy);
-        let before = state.strategy.replace(strategy);
-        state.strategy_name = name.into();
-        state.told.cause = Cause::StrategyChanged;
-        drop(state);
-        // The end of a strategy may be a user's code.
-        drop(before);
-    }
-
-    pub(super) fn strategy(&self) -> Option<Arc<dyn Assign>> {
-        self.state.lock().strategy.clone()
-    }
-
-    pub(super) fn ack_mode(&self) -> AckMode {
-        self.state.lock().ledger.policy().ack
-    }
-
     /// Whether a read settles what the consumer's earlier ones handed out.
     #[inline]
     pub(super) fn reads_settle(&self) -> bool {
@@ -360,6 +351,7 @@ impl Desk {
 
     /// Ends what time has ended.
     pub(crate) fn maintain(&self) -> Result<()> {
+        let _calls = self.ready.afterwards();
         let (mut state, now) = self.enter()?;
         let failure = state.failure.take();
         self.stir(&mut state, now);
@@ -391,11 +383,10 @@ impl Desk {
         self.journal.close()
     }
 
-    /// Ends the group for every handle.
+    /// Ends the group for every handle. The hooks are the caller's to [end](Ready::end).
     pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
         drop(self.state.lock());
-        self.waiters.ring_all();
-        self.board.close();
+        self.end_waits();
     }
 }

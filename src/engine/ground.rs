@@ -194,16 +194,6 @@ impl Ground {
         self.unsynced_since.store(0, Ordering::Relaxed);
     }
 
-    /// The first offset of each partition for a start, as far as it is still stored.
-    pub(crate) fn resolve(&self, start: &Start) -> Result<Vec<u64>> {
-        let places = self.places(start)?;
-        Ok(places
-            .into_iter()
-            .zip(self.logs.iter())
-            .map(|(place, log)| place.max(log.start()))
-            .collect())
-    }
-
     /// The first offset of each partition for a start. One that is named may be trimmed already.
     pub(crate) fn places(&self, start: &Start) -> Result<Vec<u64>> {
         match start {

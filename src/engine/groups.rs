@@ -10,7 +10,7 @@ use super::desk::Desk;
 use super::handle::Handle;
 use super::manifest::{
     GroupRecord, GroupSettings, Manifest, StoredAckMode, StoredBackoff, StoredExhausted,
-    StoredOnTrimmed, StoredStrategy,
+    StoredOnTrimmed, StoredStrategy, StoredWait,
 };
 use super::mill::Mill;
 use super::open::{Made, built_in, micros, open_desk, policy, remove_directory};
@@ -61,6 +61,7 @@ pub(crate) struct GroupPlan {
     pub(crate) target: Option<Arc<Handle>>,
     pub(crate) max_in_flight: Option<u64>,
     pub(crate) max_in_flight_per_consumer: Option<u64>,
+    pub(crate) max_in_flight_bytes: Option<u64>,
     pub(crate) strategy: Option<(StoredStrategy, Arc<dyn Assign>)>,
     pub(crate) revocation_timeout: Option<Duration>,
     pub(crate) on_trimmed: Option<StoredOnTrimmed>,
@@ -68,15 +69,19 @@ pub(crate) struct GroupPlan {
 }
 
 impl GroupPlan {
-    fn revise(&self, settings: &mut GroupSettings) {
+    pub(super) fn revise(&self, settings: &mut GroupSettings) {
         settings.lease = self.lease.map_or(settings.lease, micros);
         settings.session_timeout = self.session_timeout.map(micros).or(settings.session_timeout);
         settings.max_deliveries = self.max_deliveries.unwrap_or(settings.max_deliveries);
-        settings.backoff = self.backoff.unwrap_or(settings.backoff);
+        if let Some(backoff) = &self.backoff {
+            settings.backoff = backoff.clone();
+        }
         settings.on_exhausted = self.on_exhausted.unwrap_or(settings.on_exhausted);
         settings.max_in_flight = self.max_in_flight.unwrap_or(settings.max_in_flight);
         settings.max_in_flight_per_consumer =
             self.max_in_flight_per_consumer.unwrap_or(settings.max_in_flight_per_consumer);
+        settings.max_in_flight_bytes =
+            self.max_in_flight_bytes.unwrap_or(settings.max_in_flight_bytes);
         if let Some((stored, _)) = &self.strategy {
             settings.strategy = stored.clone();
         }
@@ -93,13 +98,18 @@ impl Default for GroupSettings {
             lease: micros(Duration::from_secs(30)),
             session_timeout: None,
             max_deliveries: 16,
-            backoff: StoredBackoff::Exponential {
-                first: micros(Duration::from_millis(100)),
-                max: micros(Duration::from_secs(30)),
+            backoff: StoredBackoff {
+                wait: StoredWait::Exponential {
+                    first: micros(Duration::from_millis(100)),
+                    max: micros(Duration::from_secs(30)),
+                },
+                jitter_permille: 0,
+                seed: None,
             },
             on_exhausted: StoredExhausted::Park,
             max_in_flight: 100_000,
             max_in_flight_per_consumer: u64::MAX,
+            max_in_flight_bytes: u64::MAX,
             strategy: StoredStrategy::Shared,
             revocation_timeout: micros(Duration::from_secs(60)),
             on_trimmed: StoredOnTrimmed::Earliest,
@@ -165,7 +175,7 @@ pub(crate) fn open_group(
 }
 
 /// Refuses to bury a stream's entries in itself.
-fn check_target(mill: &Mill, plan: &GroupPlan) -> Result<()> {
+pub(super) fn check_target(mill: &Mill, plan: &GroupPlan) -> Result<()> {
     let stream = mill.terms.stream;
     match &plan.target {
         Some(target) if target.mill.terms.stream == stream => Err(Error::InvalidOption {
@@ -178,7 +188,7 @@ fn check_target(mill: &Mill, plan: &GroupPlan) -> Result<()> {
 }
 
 /// Refuses another filter than the one that the group has; none at all keeps it.
-fn check_filter(stored: Option<&Filter>, given: Option<&Filter>) -> Result<()> {
+pub(super) fn check_filter(stored: Option<&Filter>, given: Option<&Filter>) -> Result<()> {
     if given.is_none() || given == stored {
         return Ok(());
     }
@@ -209,13 +219,13 @@ fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPl
     let record = changed.groups.iter_mut().find(|group| group.number == desk.incarnation);
     let Some(record) = record else { return Err(Error::GroupDeleted) };
     plan.revise(&mut record.settings);
-    let (policy, stored) = (policy(&record.settings), record.settings.strategy.clone());
+    let (policy, stored) = (policy(record), record.settings.strategy.clone());
     let strategy = strategy_of(plan, desk, &stored)?;
     if changed != *manifest {
         changed.save(&*mill.ground.storage, &mill.ground.latch)?;
         *manifest = changed;
     }
-    desk.set_policy(policy, strategy, stored.name());
+    drop(desk.set_policy(policy, Some((strategy, stored.name()))));
     Ok(())
 }
 
@@ -245,15 +255,16 @@ fn create(
         name: name.to_owned(),
         number: manifest.next_group,
         created: mill.ground.time.wall_micros(),
-        starts: mill.ground.resolve(start)?,
+        // What is trimmed already goes by the group's policy when its desk is opened.
+        starts: mill.ground.places(start)?,
         filter: plan.filter.iter().flat_map(Filter::patterns).map(ToString::to_string).collect(),
         settings,
     };
     // Before it is written down: nothing that fails later may leave a group that nobody knows.
     let desk = open_desk(&mill.terms, &mill.ground, &record)?;
     if let Some((_, given)) = &plan.strategy {
-        let settings = &record.settings;
-        desk.set_policy(policy(settings), Arc::clone(given), settings.strategy.name());
+        let strategy = (Arc::clone(given), record.settings.strategy.name());
+        drop(desk.set_policy(policy(&record), Some(strategy)));
     }
     let mut changed = manifest.clone();
     changed.next_group += 1;
@@ -277,6 +288,8 @@ pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
     *manifest = changed;
     mill.desks.write().remove(&*desk.name);
     desk.delete();
+    drop(manifest);
+    desk.ready.end();
     // What cannot be removed now, the next opening removes.
     let _ = remove_directory(&*mill.ground.storage, &format!("g{}", desk.incarnation));
     Ok(())

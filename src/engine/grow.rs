@@ -49,13 +49,14 @@ impl Mill {
         }
         self.ground.logs[0].between_appends(|| self.ground.logs.extend(logs));
         self.ground.audience.ring_all();
-        // A strategy is asked without any lock.
+        // Strategies and hooks are users' code.
         drop(manifest);
         for desk in desks {
             // The stream has grown whatever a strategy says; one that fails is told to who listens
             // to its group, and asked again when a member comes or goes.
             let _ = desk.reassign();
-            desk.waiters.ring_all();
+            desk.ring_all();
+            desk.ready.call();
         }
         Ok(total)
     }

@@ -45,6 +45,7 @@ pub(super) struct Basket {
 impl Desk {
     /// Hands out what there is now.
     pub(crate) fn lend(&self, post: &Arc<Post>, want: Want) -> Result<Answer> {
+        let _calls = self.ready.afterwards();
         loop {
             // Between two looks others have their turn.
             if let Some(answer) = self.try_lend(post, want)? {
@@ -151,13 +152,14 @@ impl Desk {
     ) -> Result<Option<Answer>> {
         state.ledger.touch(now.at, post.member)?;
         post.learn(state.ledger.generation());
+        if let Some(why) = state.held_back(now.at, post.member)? {
+            state.limited |= why == Blocked::InFlight;
+            return Ok(Some(Answer::Nothing(why)));
+        }
         let slot = post.member.slot;
         let room = u32::try_from(state.ledger.room(post.member)?).unwrap_or(u32::MAX);
-        if room == 0 {
-            state.limited = true;
-            return Ok(Some(Answer::Nothing(Blocked::InFlight)));
-        }
         let mut basket = self.basket(want.max.min(room));
+        basket.bytes_left = basket.bytes_left.min(state.ledger.room_bytes());
         state.runs.clear();
         state.passed.clear();
         let then = self.gather_due(state, now.at, slot, &mut basket)?;
@@ -179,6 +181,10 @@ impl Desk {
         }
         state.pass();
         self.commit(state)?;
+        if mode != AckMode::OnRead {
+            let (bytes, entries) = (basket.parcel.bytes(), basket.parcel.len() as u64);
+            state.ledger.note_bytes(number, bytes, entries);
+        }
         basket.parcel.lend(Loan {
             lease: number,
             each: Vec::new(),
@@ -338,6 +344,16 @@ impl State {
             self.turns.resize(slot + 1, 0);
         }
         self.turns[slot] = next;
+    }
+
+    /// What keeps a member from what there is.
+    pub(super) fn held_back(&self, now: Moment, member: MemberId) -> Result<Option<Blocked>> {
+        let full = self.ledger.room(member)? == 0 || self.ledger.room_bytes() == 0;
+        Ok(if self.ledger.is_paused(now) {
+            Some(Blocked::Paused)
+        } else {
+            full.then_some(Blocked::InFlight)
+        })
     }
 
     /// Why there is nothing for a member.

@@ -112,6 +112,7 @@ pub(crate) struct GroupSettings {
     pub(crate) on_exhausted: StoredExhausted,
     pub(crate) max_in_flight: u64,
     pub(crate) max_in_flight_per_consumer: u64,
+    pub(crate) max_in_flight_bytes: u64,
     pub(crate) strategy: StoredStrategy,
     pub(crate) revocation_timeout: u64,
     pub(crate) on_trimmed: StoredOnTrimmed,
@@ -149,10 +150,33 @@ pub(crate) enum StoredAckMode {
 }
 
 /// How long an entry waits before it is tried again; microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum StoredBackoff {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredBackoff {
+    pub(crate) wait: StoredWait,
+    /// Up to how many thousandths of a wait are taken off it.
+    pub(crate) jitter_permille: u16,
+    /// What that is drawn from; by default the group's own.
+    pub(crate) seed: Option<u64>,
+}
+
+/// The waits by attempt; microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StoredWait {
     Fixed(u64),
     Exponential { first: u64, max: u64 },
+    Steps(Vec<u64>),
+}
+
+impl StoredWait {
+    /// All waits that it names.
+    pub(crate) fn each(&self) -> impl Iterator<Item = u64> {
+        let (pair, steps) = match self {
+            Self::Fixed(wait) => ([*wait, *wait], &[][..]),
+            Self::Exponential { first, max } => ([*first, *max], &[][..]),
+            Self::Steps(steps) => ([0, 0], &steps[..]),
+        };
+        pair.into_iter().chain(steps.iter().copied())
+    }
 }
 
 /// What becomes of an entry after its last attempt.
@@ -282,10 +306,8 @@ impl Manifest {
 
     fn is_sound_group(&self, group: &GroupRecord) -> bool {
         let settings = &group.settings;
-        let waits = match settings.backoff {
-            StoredBackoff::Fixed(wait) => [wait, wait],
-            StoredBackoff::Exponential { first, max } => [first, max],
-        };
+        let backoff = &settings.backoff;
+        let steps = if let StoredWait::Steps(steps) = &backoff.wait { steps.len() } else { 1 };
         limits::named("group", &group.name).is_ok()
             && group.number < self.next_group
             && group.starts.len() == self.partitions as usize
@@ -294,12 +316,15 @@ impl Manifest {
             && lasts(settings.lease)
             && settings.session_timeout.is_none_or(lasts)
             && (1..=Policy::DELIVERIES_MAX).contains(&settings.max_deliveries)
-            && waits.into_iter().all(|wait| wait == 0 || lasts(wait))
+            && backoff.wait.each().all(|wait| wait == 0 || lasts(wait))
+            && (1..=limits::BACKOFF_STEPS_MAX).contains(&steps)
+            && backoff.jitter_permille <= 1_000
             && lasts(settings.revocation_timeout)
             && !matches!(settings.ack_mode, StoredAckMode::Interval(interval) if !lasts(interval))
             && settings.strategy.is_sound()
             && settings.max_in_flight > 0
             && settings.max_in_flight_per_consumer > 0
+            && settings.max_in_flight_bytes > 0
     }
 
     /// Reads the manifest; `None` if there is none.
@@ -347,10 +372,15 @@ mod tests {
             lease: 1,
             session_timeout: None,
             max_deliveries: 16,
-            backoff: StoredBackoff::Exponential { first: 1, max: 2 },
+            backoff: StoredBackoff {
+                wait: StoredWait::Steps(vec![1, 2]),
+                jitter_permille: 100,
+                seed: Some(3),
+            },
             on_exhausted: StoredExhausted::Park,
             max_in_flight: 10,
             max_in_flight_per_consumer: 10,
+            max_in_flight_bytes: 10,
             strategy: StoredStrategy::Custom("mine".into()),
             revocation_timeout: 5,
             on_trimmed: StoredOnTrimmed::Error,
@@ -416,7 +446,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 29] = [
+        let changes: [fn(&mut Manifest); 32] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -440,9 +470,12 @@ mod tests {
             |manifest| manifest.groups[0].settings.session_timeout = Some(0),
             |manifest| manifest.groups[0].settings.max_deliveries = 0,
             |manifest| manifest.groups[0].settings.max_deliveries = 8001,
-            |manifest| manifest.groups[0].settings.backoff = StoredBackoff::Fixed(u64::MAX),
+            |manifest| manifest.groups[0].settings.backoff.wait = StoredWait::Fixed(u64::MAX),
+            |manifest| manifest.groups[0].settings.backoff.wait = StoredWait::Steps(vec![]),
+            |manifest| manifest.groups[0].settings.backoff.jitter_permille = 1001,
             |manifest| manifest.groups[0].settings.max_in_flight = 0,
             |manifest| manifest.groups[0].settings.max_in_flight_per_consumer = 0,
+            |manifest| manifest.groups[0].settings.max_in_flight_bytes = 0,
             |manifest| manifest.groups[0].settings.revocation_timeout = 0,
             |manifest| manifest.groups[0].settings.ack_mode = StoredAckMode::Interval(0),
             |manifest| manifest.groups[0].settings.strategy = StoredStrategy::Custom("".into()),

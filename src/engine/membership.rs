@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::board::Notices;
 use super::desk::{Desk, State};
+use super::ready::Call;
 use super::wake::tag;
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::events::Cause;
 use crate::ledger::MemberId;
+use crate::log::Log;
 
 /// A member that joined.
 pub(crate) struct Joined {
@@ -22,6 +24,7 @@ impl Desk {
     /// Makes a member, and gives it what the strategy says. If the strategy gives no good answer,
     /// nobody joins.
     pub(crate) fn join(&self, name: &str) -> Result<Joined> {
+        let _calls = self.ready.afterwards();
         self.check_write()?;
         self.prepare()?;
         let joined = loop {
@@ -83,11 +86,14 @@ impl Desk {
         self.change(|ledger, now, events| ledger.leave(now, member, events))?;
         self.bury();
         self.waiters.ring_where(usize::MAX, |read| read == tag(member.slot));
+        self.ready.clear(member);
         self.reassign()
     }
 
     /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk.
     pub(super) fn leave_quietly(&self, member: MemberId) {
+        self.ready.clear(member);
+        let _calls = self.ready.afterwards();
         let Ok((mut state, now)) = self.enter() else { return };
         let leave = |state: &mut State| {
             let State { ledger, events, .. } = state;
@@ -111,11 +117,38 @@ impl Desk {
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         self.change(|ledger, now, events| ledger.remove(now, name, events))?;
         self.bury();
-        self.waiters.ring_all();
+        self.ring_all();
         self.reassign()
     }
 
+    /// Has a member's hook called from now on when something may be readable, and once now if
+    /// something may be.
+    pub(crate) fn on_ready(&self, member: MemberId, call: Call) -> Result<()> {
+        let _calls = self.ready.afterwards();
+        self.look(|ledger, now| ledger.touch(now.at, member))??;
+        let before = self.ready.set(member, call);
+        drop(before);
+        // Behind this, whoever publishes sees that there is a hook.
+        self.ground.logs.iter().for_each(Log::order_after_appends);
+        let (mut state, now) = self.enter().inspect_err(|_| self.ready.clear(member))?;
+        let alive = state.ledger.touch(now.at, member);
+        self.ready.mark(|slot| slot == member.slot && self.has_more(&state, now.at, slot));
+        self.finish(state)?;
+        // What ended the group meanwhile may have called all hooks before there was this one.
+        alive.and_then(|()| self.check()).inspect_err(|_| self.ready.clear(member))
+    }
+
+    /// Calls the hooks that are marked. The caller holds no lock.
+    pub(crate) fn call_hooks(&self) {
+        self.ready.call();
+    }
+
+    pub(crate) fn clear_ready(&self, member: MemberId) {
+        self.ready.clear(member);
+    }
+
     pub(crate) fn heartbeat(&self, member: MemberId) -> Result<()> {
+        let _calls = self.ready.afterwards();
         let (mut state, now) = self.enter()?;
         let alive = state.ledger.touch(now.at, member);
         let failure = state.failure.take();

@@ -240,8 +240,15 @@ impl Mill {
     /// follows the stream.
     pub(super) fn ring(&self, partition: u32) {
         self.ground.audience.ring_all();
+        let mut marked = Vec::new();
         for desk in self.desks.read().values().flatten() {
             desk.ring(partition);
+            if desk.ready.is_marked() {
+                marked.push(Arc::clone(desk));
+            }
+        }
+        for desk in marked {
+            desk.ready.call();
         }
     }
 
@@ -279,6 +286,8 @@ impl Mill {
     pub(crate) fn maintain(&self) -> Result<Option<Duration>> {
         self.ground.check_write()?;
         self.flush_if_due()?;
+        // Asked before: what comes due meanwhile is not done, and nobody else may look for it.
+        let now = self.ground.time.now();
         // One that fails keeps no other from what is due.
         let mut outcome = Ok(());
         for desk in self.each_desk() {
@@ -286,17 +295,20 @@ impl Mill {
             desk.bury();
         }
         outcome.and(self.retain())?;
-        Ok(self.next_deadline())
+        Ok(self.next_deadline_after(now))
     }
 
     /// How long until something is due.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        let now = self.ground.time.now();
+        self.next_deadline_after(self.ground.time.now())
+    }
+
+    fn next_deadline_after(&self, now: Moment) -> Option<Duration> {
         let next_of = |desk: Arc<Desk>| desk.next_moment(now).min(desk.next_burial());
         let desks = self.each_desk().into_iter().map(next_of);
         let others = [self.ground.flush_moment(), self.next_retention(now)];
         let next = desks.chain(others).min().unwrap_or(Moment::NEVER);
-        (next < Moment::NEVER).then(|| next.since(now))
+        (next < Moment::NEVER).then(|| next.since(self.ground.time.now()))
     }
 
     /// The groups that are whole.
@@ -356,24 +368,28 @@ impl Mill {
         let mut lock = self.lock.lock();
         // Whoever is making or deleting a group, or adds partitions, ends before, or finds the stream
         // closed.
-        let _unchanging = self.manifest.lock();
+        let unchanging = self.manifest.lock();
         if !self.ground.shut() {
             return Ok(());
         }
         self.ground.audience.ring_all();
         let desks = self.each_desk();
         for desk in &desks {
-            desk.waiters.ring_all();
-            desk.board.close();
+            desk.end_waits();
         }
         let mut outcome = Ok(());
         for log in self.ground.logs.iter() {
             outcome = outcome.and(log.close());
         }
-        for desk in desks {
+        for desk in &desks {
             outcome = outcome.and(desk.close());
         }
         *lock = None;
+        drop(unchanging);
+        drop(lock);
+        for desk in desks {
+            desk.ready.end();
+        }
         outcome
     }
 }

@@ -18,7 +18,8 @@
 //! | `council` | asking its strategy who owns what |
 //! | `tell` | telling those who listen |
 //! | `returned` | what dropped handles leave there |
-//! | `wake` | waking blocked reads |
+//! | `wake`, `ready` | waking blocked reads, and telling those who do not block |
+//! | `steer` | pausing, draining and altering it |
 //! | `board` | who listens to a group, and what one consumer is told |
 //! | `settle` | how they are taken back |
 //! | `claim` | how a consumer takes them over, looks at its own, and how they are acked by id |
@@ -57,6 +58,7 @@ mod parcel;
 mod pool;
 mod position;
 mod post;
+mod ready;
 mod redrive;
 mod report;
 mod retain;
@@ -64,6 +66,7 @@ mod returned;
 mod settle;
 mod shelf;
 mod sift;
+mod steer;
 mod tell;
 mod tour;
 mod wake;
@@ -74,7 +77,7 @@ pub(crate) use handle::Handle;
 pub(crate) use lend::{Answer, Want};
 pub(crate) use listing::Sought;
 pub(crate) use manifest::{
-    StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, StoredStrategy,
+    StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed, StoredStrategy, StoredWait,
 };
 pub(crate) use mill::Mill;
 #[cfg(test)]
@@ -84,4 +87,5 @@ pub(crate) use parcel::Parcel;
 pub(crate) use post::Post;
 pub(crate) use retain::check_retention;
 pub(crate) use settle::{Outcome, Verb};
+pub(crate) use steer::alter_group;
 pub(crate) use tour::{Span, Tour};

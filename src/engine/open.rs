@@ -10,7 +10,7 @@ use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::journal::{self, Origin};
 use super::manifest::{
-    self, GroupRecord, GroupSettings, Manifest, StoredDurability, StoredRetention, StoredStrategy,
+    self, GroupRecord, Manifest, StoredDurability, StoredRetention, StoredStrategy, StoredWait,
 };
 use super::mill::{Desks, Mill, batch_bytes_max};
 use super::retain::{Keeper, stored};
@@ -19,7 +19,7 @@ use crate::clock::Time;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::latch::Latch;
-use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
+use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy, Wait};
 use crate::limits;
 use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
@@ -329,7 +329,7 @@ pub(crate) fn open_desk(
     let log_starts: Vec<u64> = ground.logs.iter().map(Log::start).collect();
     let origin = Origin {
         number: record.number,
-        policy: policy(&record.settings),
+        policy: policy(record),
         starts: &record.starts,
         log_starts: &log_starts,
         log_ends: &ground.ends(),
@@ -352,8 +352,9 @@ pub(crate) fn built_in(stored: &StoredStrategy) -> Option<Arc<dyn Assign>> {
 }
 
 /// What the ledger goes by.
-pub(crate) fn policy(settings: &GroupSettings) -> Policy {
-    use super::manifest::{StoredAckMode, StoredBackoff, StoredExhausted, StoredOnTrimmed};
+pub(crate) fn policy(record: &GroupRecord) -> Policy {
+    use super::manifest::{StoredAckMode, StoredExhausted, StoredOnTrimmed};
+    let settings = &record.settings;
     let lease = duration(settings.lease);
     // By default a member may be silent as long as its lease, and at least 30 seconds.
     let session = settings.session_timeout.map(duration);
@@ -361,11 +362,19 @@ pub(crate) fn policy(settings: &GroupSettings) -> Policy {
         lease,
         session_timeout: session.unwrap_or_else(|| lease.max(Policy::default().session_timeout)),
         max_deliveries: settings.max_deliveries,
-        backoff: match settings.backoff {
-            StoredBackoff::Fixed(wait) => Backoff::Fixed(duration(wait)),
-            StoredBackoff::Exponential { first, max } => {
-                Backoff::Exponential { first: duration(first), max: duration(max) }
-            }
+        backoff: Backoff {
+            wait: match &settings.backoff.wait {
+                StoredWait::Fixed(wait) => Wait::Fixed(duration(*wait)),
+                StoredWait::Exponential { first, max } => {
+                    Wait::Exponential { first: duration(*first), max: duration(*max) }
+                }
+                StoredWait::Steps(steps) => {
+                    Wait::Steps(steps.iter().copied().map(duration).collect())
+                }
+            },
+            jitter_permille: settings.backoff.jitter_permille,
+            // When it was made tells groups apart well enough.
+            seed: settings.backoff.seed.unwrap_or(record.created ^ record.number),
         },
         on_exhausted: match settings.on_exhausted {
             StoredExhausted::Park => Exhausted::Park,
@@ -374,6 +383,7 @@ pub(crate) fn policy(settings: &GroupSettings) -> Policy {
         },
         max_in_flight: settings.max_in_flight,
         max_in_flight_per_consumer: settings.max_in_flight_per_consumer,
+        max_in_flight_bytes: settings.max_in_flight_bytes,
         revocation_timeout: duration(settings.revocation_timeout),
         on_trimmed: match settings.on_trimmed {
             StoredOnTrimmed::Earliest => OnTrimmed::Earliest,

@@ -237,7 +237,7 @@ impl Parcel {
         self.slots.extend(slots.map(|placed| Placed { piece: placed.piece + behind, ..placed }));
     }
 
-    /// How long the buffers are.
+    /// How long the buffers are together: the entries with what is stored around them.
     pub(crate) fn bytes(&self) -> u64 {
         self.runs.iter().map(|piece| piece.run.bytes.len() as u64).sum()
     }

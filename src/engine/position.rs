@@ -66,7 +66,10 @@ impl Desk {
                 }
             })
         })?;
-        self.waiters.ring_all();
+        for id in to {
+            self.trimmed(id.partition(), self.ground.log(id.partition())?.start())?;
+        }
+        self.ring_all();
         self.journal.flush_all().map(|_| ())
     }
 }

@@ -3,17 +3,48 @@
 use std::time::Duration;
 
 use super::desk::{Desk, State};
-use crate::clock::wall_time;
+use super::parcel::Parcel;
+use crate::blocked::Blocked;
+use crate::clock::{Moment, wall_time};
 use crate::error::Result;
-use crate::info::{GroupInfo, GroupPartition, GroupState, Member};
-use crate::ledger::{MemberId, NOBODY, Now};
+use crate::id::EntryId;
+use crate::info::{GroupInfo, GroupPartition, GroupState, Member, Pause, Settings};
+use crate::ledger::{MemberId, NOBODY, Now, Policy};
+use crate::log::{Bounds, Cursor};
 use crate::subject::Filter;
 
 impl Desk {
     /// The group as it is now.
     pub(crate) fn info(&self) -> Result<GroupInfo> {
         self.count_ahead()?;
-        self.look_at(|state, now| self.describe(state, now))?
+        let (mut info, first, wall) = self.look_at(|state, now| {
+            let ledger = &state.ledger;
+            let partitions = 0..self.ground.partitions();
+            let first = partitions
+                .filter_map(|partition| ledger.pending(partition, 0, Moment::NEVER).next());
+            let first: Vec<EntryId> = first.map(|entry| entry.id).collect();
+            Ok((self.describe(state, now)?, first, now.wall))
+        })??;
+        // The logs are read without the lock; when an entry was appended does not change.
+        let appended = first.into_iter().map(|id| (self.appended(id).unwrap_or(u64::MAX), id));
+        if let Some((appended, id)) = appended.min() {
+            info.oldest_pending = Some(id);
+            let known = appended < u64::MAX;
+            info.oldest_pending_age =
+                known.then(|| Duration::from_micros(wall.saturating_sub(appended)));
+        }
+        Ok(info)
+    }
+
+    /// When an entry was appended, if it can be read.
+    fn appended(&self, id: EntryId) -> Option<u64> {
+        let log = self.ground.log(id.partition()).ok()?;
+        let mut parcel = Parcel::new(&self.ground.pool);
+        let mut run = parcel.buffer();
+        let bounds = Bounds { entries: 1, bytes: 0, before: id.offset() + 1 };
+        let _ = log.read(&mut Cursor::at(id.offset()), bounds, &mut run).ok()?;
+        let _ = parcel.unpack(id.partition(), run, std::iter::empty());
+        (parcel.len() > 0).then(|| parcel.time(0))
     }
 
     /// How many entries are neither settled nor set aside.
@@ -43,10 +74,18 @@ impl Desk {
             generation: ledger.generation(),
             rebalances: counts.rebalances,
             rebalancing: Duration::from_micros(counts.rebalancing),
+            paused: ledger.paused_until(now.at).map(|until| {
+                if until < Moment::NEVER {
+                    Pause::For(until.since(now.at))
+                } else {
+                    Pause::UntilResumed
+                }
+            }),
             filter: self.patterns(),
             lag,
-            undelivered: lag - (counts.leased + counts.delayed + counts.due),
+            undelivered: lag.saturating_sub(counts.pending()),
             leased: counts.leased,
+            leased_bytes: ledger.leased_bytes(),
             delayed: counts.delayed,
             due: counts.due,
             parked: counts.parked,
@@ -58,6 +97,9 @@ impl Desk {
             skipped: counts.lost,
             trimmed: counts.trimmed,
             redelivered: counts.redelivered,
+            oldest_pending: None,
+            oldest_pending_age: None,
+            settings: settings(ledger.policy()),
             blocked_reads: self.waiters.len(),
             partitions,
             members,
@@ -98,9 +140,19 @@ impl Desk {
                 partitions: self.assignment(state, seen.id.slot),
                 last_seen: wall_time(now.wall.saturating_sub(silent)),
                 leased: seen.leased,
+                blocked: self.blocked(state, now, seen.id),
             }
         });
         members.collect()
+    }
+
+    /// Why a read of a member would find nothing.
+    fn blocked(&self, state: &State, now: Now, member: MemberId) -> Option<Blocked> {
+        let held_back = state.held_back(now.at, member).unwrap_or(None);
+        held_back.or_else(|| {
+            let nothing = !self.has_more(state, now.at, member.slot);
+            nothing.then(|| state.why_nothing(member.slot))
+        })
     }
 
     /// The partitions that a member reads, and the generation in which it does.
@@ -117,5 +169,23 @@ impl Desk {
             return (0..self.ground.partitions()).collect();
         }
         state.ledger.owned(slot).collect()
+    }
+}
+
+fn settings(policy: &Policy) -> Settings {
+    let bound = |max: u64| (max < u64::MAX).then_some(max);
+    Settings {
+        lease: policy.lease,
+        session_timeout: policy.session_timeout,
+        revocation_timeout: policy.revocation_timeout,
+        max_deliveries: policy.max_deliveries,
+        backoff: policy.backoff.wait.listed(),
+        jitter: f64::from(policy.backoff.jitter_permille) / 1_000.0,
+        on_exhausted: format!("{:?}", policy.on_exhausted),
+        on_trimmed: format!("{:?}", policy.on_trimmed),
+        ack_mode: format!("{:?}", policy.ack),
+        max_in_flight: policy.max_in_flight,
+        max_in_flight_per_consumer: bound(policy.max_in_flight_per_consumer),
+        max_in_flight_bytes: bound(policy.max_in_flight_bytes),
     }
 }

@@ -156,21 +156,32 @@ impl Mill {
         if self.keeper.retention.keeps_all() {
             return Ok(Trimmed::default());
         }
-        let _steady = self.steady();
+        let steady = self.steady();
         self.ground.check_write()?;
         let taken = self.take(&self.aims());
         self.judge();
+        drop(steady);
+        self.call_hooks();
         taken
+    }
+
+    /// Calls the hooks that a trim marked, where no lock is held.
+    fn call_hooks(&self) {
+        for desk in self.each_desk() {
+            desk.call_hooks();
+        }
     }
 
     /// Removes the whole segments of a partition that lie below `id`. Says how many entries went.
     pub(crate) fn trim_before(&self, id: EntryId) -> Result<u64> {
         self.ground.check_write()?;
-        let _steady = self.steady();
+        let steady = self.steady();
         self.ground.check_write()?;
         let aim = self.ground.log(id.partition())?.trim_point(id.offset());
         let taken = self.take(&[(id.partition(), aim)]);
         self.judge();
+        drop(steady);
+        self.call_hooks();
         taken.map(|taken| taken.entries())
     }
 

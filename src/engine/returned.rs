@@ -53,7 +53,9 @@ impl Desk {
         returned.taken.extend(taken.iter().map(|claim| (now, *claim)));
         returned.untaken.extend_from_slice(untaken);
         drop(returned);
+        self.drains.ring_all();
         self.ring_for(taken);
         self.ring_for(untaken);
+        self.ready.call();
     }
 }

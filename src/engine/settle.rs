@@ -34,6 +34,7 @@ impl Desk {
         claims: &[Claim],
         verb: Verb<'_>,
     ) -> Result<Outcome> {
+        let _calls = self.ready.afterwards();
         self.check_write()?;
         let mut outcome = Outcome::default();
         let mut state = self.lock();
@@ -66,7 +67,8 @@ impl Desk {
             (None, _) => {}
         }
         // An ack makes nothing available but room for more.
-        if !self.waiters.is_empty() && (!matches!(verb, Verb::Ack) || state.limited) {
+        let somebody = !self.waiters.is_empty() || !self.ready.is_empty();
+        if somebody && (!matches!(verb, Verb::Ack) || state.limited) {
             self.stir(&mut state, now_of(&self.ground.time));
         }
         self.finish(state)?;

@@ -35,26 +35,46 @@ pub(super) fn tag(slot: u16) -> u64 {
 impl Desk {
     /// Wakes the first blocked read that may read a partition in which something became available.
     pub(crate) fn ring(&self, partition: u32) {
-        if self.waiters.is_empty() {
+        if self.waiters.is_empty() && self.ready.is_empty() {
             return;
         }
         match &*self.readers.read() {
-            Readers::Open => self.waiters.ring_first(),
+            Readers::Open => {
+                self.waiters.ring_first();
+                self.ready.mark(|_| true);
+            }
             Readers::Owners(owners) => {
                 let slot = owners.get(partition as usize).copied().unwrap_or(NOBODY);
                 self.waiters.ring_where(1, |read| read == tag(slot));
+                self.ready.mark(|hook| hook == slot);
             }
         }
+    }
+
+    /// Wakes everybody: something changed that each must see.
+    pub(super) fn ring_all(&self) {
+        self.waiters.ring_all();
+        self.ready.mark(|_| true);
+    }
+
+    /// The same, for good: the group, or the stream, has ended.
+    pub(super) fn end_waits(&self) {
+        self.ring_all();
+        self.drains.ring_all();
+        self.board.close();
     }
 
     /// The same for claims that were handed back. Where nobody waits who may read them, somebody has
     /// to look all the same: they may be what a hand-over waits for, or room that another needs.
     pub(super) fn ring_for(&self, claims: &[Claim]) {
-        if claims.is_empty() || self.waiters.is_empty() {
+        if claims.is_empty() || (self.waiters.is_empty() && self.ready.is_empty()) {
             return;
         }
         match &*self.readers.read() {
-            Readers::Open => self.waiters.ring_first(),
+            Readers::Open => {
+                self.waiters.ring_first();
+                self.ready.mark(|_| true);
+            }
             Readers::Owners(owners) => {
                 let slot = |claim: &Claim| owners.get(claim.run.partition as usize).copied();
                 let slots: Vec<u16> = claims.iter().map(|c| slot(c).unwrap_or(NOBODY)).collect();
@@ -67,6 +87,7 @@ impl Desk {
                 if slots.contains(&NOBODY) || !found.get() {
                     self.waiters.ring_first();
                 }
+                self.ready.mark(|hook| slots.contains(&hook));
             }
         }
     }
@@ -79,6 +100,9 @@ impl Desk {
     /// Wakes who may read what there is, else sets the timer anew.
     pub(super) fn stir(&self, state: &mut State, now: Now) {
         state.limited = false;
+        if !self.ready.is_empty() {
+            self.ready.mark(|slot| self.has_more(state, now.at, slot));
+        }
         if self.waiters.is_empty() {
             return;
         }
@@ -96,6 +120,7 @@ impl Desk {
     /// is at its limits waits for room: two such reads would wake each other without an end.
     pub(super) fn stir_others(&self, state: &mut State, now: Now, slot: u16) {
         let limited = Cell::new(state.limited);
+        self.ready.mark(|other| other != slot && self.has_more(state, now.at, other));
         self.waiters.ring_where(usize::MAX, |read| {
             let other = u16::try_from(read).ok().filter(|other| *other != slot);
             let Some(other) = other.filter(|other| self.has_more(state, now.at, *other)) else {
@@ -109,8 +134,11 @@ impl Desk {
     }
 
     /// Whether a read of the member in `slot` would find an entry, but for its limits.
-    fn has_more(&self, state: &State, now: Moment, slot: u16) -> bool {
+    pub(super) fn has_more(&self, state: &State, now: Moment, slot: u16) -> bool {
         let ledger = &state.ledger;
+        if ledger.is_paused(now) {
+            return false;
+        }
         let fresh = |log: &Log, partition| {
             ledger.cursor(partition).is_some_and(|cursor| cursor < log.visible())
         };

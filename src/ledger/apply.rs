@@ -71,6 +71,8 @@ impl Ledger {
             Event::Passed { partition, end, how } => self.apply_passed(*partition, *end, *how),
             Event::Reset { partition, to } => self.apply_reset(*partition, *to),
             Event::Planned(planned) => self.owners.start(planned),
+            Event::Paused(pause) => self.paused = Some(pause.until),
+            Event::Resumed => self.paused = None,
             Event::Round(round) => self.apply_round(round),
             Event::Evicted { partition, due, last } => {
                 self.apply_evicted(*partition, *due, *last);
@@ -322,6 +324,7 @@ impl Ledger {
         self.members.clear();
         self.entries.index.touches.reopen(due);
         self.given.restart();
+        self.entries.index.sizes.clear();
         self.first_lease = reopening.next_lease;
         self.next_lease = reopening.next_lease;
         self.cut = false;

@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     pub(super) doom: Doom,
     pub(super) given: Given,
     pub(super) totals: Totals,
+    /// Until when no entry is handed out.
+    pub(super) paused: Option<Moment>,
     pub(super) first_lease: u64,
     pub(super) next_lease: u64,
     /// Replay met entries that the log no longer has.
@@ -99,6 +101,13 @@ pub(crate) struct Counts {
     /// Rebalances that came to their end, likewise, and how many microseconds they took.
     pub(crate) rebalances: u64,
     pub(crate) rebalancing: u64,
+}
+
+impl Counts {
+    /// Handed out, and neither settled nor set aside.
+    pub(crate) fn pending(&self) -> u64 {
+        self.leased + self.delayed + self.due + self.exhausted
+    }
 }
 
 /// A member as others see it.
@@ -151,6 +160,7 @@ impl Ledger {
             doom: Doom::default(),
             given: Given::default(),
             totals: Totals::default(),
+            paused: None,
             first_lease: 1,
             next_lease: 1,
             cut: false,
@@ -182,6 +192,11 @@ impl Ledger {
     pub(crate) fn grow(&mut self, starts: &[u64]) {
         self.entries.grow(starts);
         self.owners.grow(self.entries.windows.len());
+    }
+
+    /// How many entries are in somebody's hands.
+    pub(crate) fn leased(&self) -> u64 {
+        self.entries.index.leased
     }
 
     pub(crate) fn partitions(&self) -> usize {
@@ -245,6 +260,24 @@ impl Ledger {
         all.min(own).min(PENDING_MAX.saturating_sub(self.entries.pending()))
     }
 
+    /// How many bytes are in flight, as far as that was noted.
+    pub(crate) fn leased_bytes(&self) -> u64 {
+        self.entries.index.sizes.total
+    }
+
+    /// How many more bytes may be given out; none only if some are out.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.policy.max_in_flight_bytes.saturating_sub(self.entries.index.sizes.total)
+    }
+
+    /// Notes how many bytes the entries of a lease have, if anybody bounds them.
+    pub(crate) fn note_bytes(&mut self, lease: u64, bytes: u64, entries: u64) {
+        if self.policy.max_in_flight_bytes < u64::MAX {
+            let lease = self.lease_in_hold(lease);
+            self.entries.index.sizes.add(lease, bytes, entries);
+        }
+    }
+
     /// The live members, by slot.
     pub(crate) fn members(&self) -> impl Iterator<Item = Seen<'_>> {
         self.members.live().map(|(id, member)| {
@@ -287,7 +320,9 @@ impl Ledger {
     pub(crate) fn next_moment(&mut self, now: Moment) -> Moment {
         let due = self.entries.index.due.next_after(now);
         let eviction = self.owners.next_eviction(|partition| self.is_busy(partition));
-        self.first_deadline().min(due).min(self.members.next_end()).min(eviction)
+        let resumes = self.paused_until(now).unwrap_or(NEVER);
+        let ends = self.first_deadline().min(self.members.next_end());
+        due.min(ends).min(eviction).min(resumes)
     }
 
     /// The true end of the lease that ends first. Each chunk is scanned at most once.

@@ -32,6 +32,7 @@
 //! | 25 | dead-lettered | run |
 //! | 26 | settled, now available again | run |
 //! | 28 | passed by its filter | partition, one past the last offset, what is counted (u8: 0 nothing, 1 acked, 2 lost, 3 trimmed), if anything: how many |
+//! | 30 | paused or resumed | what (u8: 0 resumed, 1 paused, 2 paused for a time), if for a time: delay, wall of the start |
 //!
 //! Totals are the numbers of entries acked, discarded, lost, trimmed (unread, pending, delayed and
 //! parked ones) and redelivered, of rebalances and the microseconds they took, and of entries
@@ -43,7 +44,7 @@
 //! Moments mean nothing to another process, so none is stored: a decoded lease never ends, as the
 //! opening is going to end it, and a decoded delay is what is left of it.
 
-use super::event::{Event, Last, Pass, Reopening, Round, Run, Settle, Skip, Totals, Wait};
+use super::event::{Event, Last, Pass, Pause, Reopening, Round, Run, Settle, Skip, Totals, Wait};
 use super::given_up::{put_given_up, read_given_up};
 use super::policy::Exhausted;
 use super::replay::{Inconsistent, ensure};
@@ -137,6 +138,8 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put(out, *partition);
             put_last(out, *last);
         }
+        Event::Paused(pause) => put_pause(pause, out),
+        Event::Resumed => out.extend_from_slice(&[30, 0]),
         Event::Passed { partition, end, how } => put_passed(out, *partition, *end, *how),
         other => put_given_up(other, out),
     }
@@ -210,6 +213,7 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             end: reader.number()?,
             how: read_pass(reader)?,
         },
+        30 => read_pause(reader, now)?,
         tag => return read_given_up(tag, reader, now),
     })
 }
@@ -270,6 +274,26 @@ fn read_round(reader: &mut Reader<'_>) -> Result<Round, Inconsistent> {
     let given = (0..reader.count(2)?).map(|_| Ok((reader.small()?, reader.small()?)));
     let given = given.collect::<Result<_, _>>()?;
     Ok(Round { generation, open: what & 1 != 0, revoked, given, took, until: NEVER })
+}
+
+fn put_pause(pause: &Pause, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[30, 1 + u8::from(pause.timed.is_some())]);
+    if let Some((delay, wall)) = pause.timed {
+        put(out, delay);
+        put(out, wall);
+    }
+}
+
+fn read_pause(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> {
+    Ok(match reader.byte()? {
+        0 => Event::Resumed,
+        1 => Event::Paused(Pause { until: NEVER, timed: None }),
+        2 => {
+            let (delay, wall) = (reader.number()?, reader.number()?);
+            Event::Paused(Pause { until: now.end_of(delay, wall), timed: Some((delay, wall)) })
+        }
+        _ => return Err(Inconsistent("neither paused nor resumed")),
+    })
 }
 
 fn put_reopening(out: &mut Vec<u8>, reopening: &Reopening) {

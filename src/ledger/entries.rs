@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::due::Due;
 use super::hold::{Hold, Holds, NONE};
+use super::sizes::Sizes;
 use super::times::NEVER;
 use super::touch::Touches;
 use super::window::{CHUNK, Chunk, Fences, Group, State, Tag, Window, chunk_of};
@@ -57,6 +58,8 @@ pub(super) struct Index {
     pub(super) exhausted: u64,
     pub(super) leased_by: Vec<u64>,
     pub(super) touches: Touches,
+    /// Empty where nobody bounds the bytes in flight.
+    pub(super) sizes: Sizes,
 }
 
 impl Entries {
@@ -71,6 +74,7 @@ impl Entries {
             exhausted: 0,
             leased_by: Vec::new(),
             touches: Touches::default(),
+            sizes: Sizes::default(),
         };
         let mut entries = Self { windows: Vec::new(), index };
         entries.grow(starts);
@@ -260,6 +264,11 @@ impl Index {
             }
             if next.hold.is_none_or(|to| to.lease != from.lease) {
                 self.touches.forget(first, group.count);
+            }
+            let goes_on =
+                next.hold.is_some_and(|to| new == State::Leased && to.lease == from.lease);
+            if old == State::Leased && self.sizes.total > 0 && !goes_on {
+                self.sizes.remove(from.lease, group.count);
             }
             self.discount(old, from.slot, group.count);
             self.holds.release(group.hold, group.count);

@@ -168,6 +168,14 @@ pub(crate) struct Totals {
     pub(crate) dead_lettered: u64,
 }
 
+/// How long hand-outs are stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) until: Moment,
+    /// How many microseconds from the wall time, if it ends by itself.
+    pub(crate) timed: Option<(u64, u64)>,
+}
+
 /// A target that a strategy chose. It is never stored: opening ends what it was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Planned {
@@ -265,6 +273,10 @@ pub(crate) enum Event {
     Round(Box<Round>),
     /// A partition that was revoked was not let go of in time: the leases in it are void.
     Evicted { partition: u32, due: Moment, last: Last },
+    /// Hand-outs are stopped.
+    Paused(Pause),
+    /// They go on.
+    Resumed,
     /// The directory was opened again.
     Reopened(Box<Reopening>),
     /// Entries that were leased, or waited, are to go to the dead letters.

@@ -2,7 +2,7 @@
 
 use super::book::Ledger;
 use super::event::{Event, Run, Wait};
-use super::times::{Now, after, later, micros};
+use super::times::{Now, after, later};
 use super::window::{CHUNK, State};
 use crate::clock::Moment;
 use crate::error::Gone;
@@ -70,19 +70,20 @@ impl Ledger {
             any = true;
             let count = u32::try_from(group.count).expect("no longer than a chunk");
             let run = Run::new(partition, group.first, count);
-            self.ended(now, run, group.tag.attempts(), ended).push(from, out);
+            self.ended(now, run, group.tag.attempts(), ended, |event| event.push(from, out));
         }
         any
     }
 
     /// What becomes of entries whose lease ended at `ended`.
-    fn ended(&self, now: Now, run: Run, attempts: u16, ended: Moment) -> Event {
+    fn ended(&self, now: Now, run: Run, attempts: u16, ended: Moment, mut emit: impl FnMut(Event)) {
         if attempts >= self.policy.max_deliveries {
-            return self.exhaust(now, run, None);
+            return emit(self.exhaust(now, run, None));
         }
-        let due = later(ended, micros(self.policy.backoff.delay(attempts)));
-        let delay = due.0 - ended.0;
         let wall = now.wall.saturating_sub(now.at.0 - ended.0);
-        Event::Waits { run, why: Wait::Time, due, delay, wall }
+        self.each_delay(run, attempts, |run, delay| {
+            let due = later(ended, delay);
+            emit(Event::Waits { run, why: Wait::Time, due, delay: due.0 - ended.0, wall });
+        });
     }
 }

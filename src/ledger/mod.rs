@@ -20,16 +20,17 @@
 //! | file | holds |
 //! |---|---|
 //! | `event` | what can happen; runs, claims, member ids |
-//! | `policy` | what the user chose: leases, backoff, limits |
+//! | `policy`, `backoff` | what the user chose: leases, waits, limits |
 //! | `window` | one partition's entries, dense, in chunks |
 //! | `hold` | what entries of one hand-out share |
 //! | `due` | what waits, by time |
+//! | `sizes` | how many bytes are in flight |
 //! | `touch` | when entries were last handed out or extended |
 //! | `entries` | the windows with their indexes, kept in step |
 //! | `member` | who is in the group, and for how long |
 //! | `owner` | which member reads which partition |
 //! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
-//! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `pass`, `park`, `reopen` | the commands |
+//! | `deliver`, `claim`, `settle`, `expire`, `session`, `rebalance`, `position`, `pass`, `park`, `pause`, `reopen` | the commands |
 //! | `given` | when entries were handed out, for the dead letters |
 //! | `doom` | what has to go to the dead letters, and what comes back from there |
 //! | `need` | what retention asks: what is needed, what would be lost |
@@ -39,6 +40,7 @@
 //! | `validate` | every invariant, for tests |
 
 mod apply;
+mod backoff;
 mod book;
 mod claim;
 mod codec;
@@ -56,6 +58,7 @@ mod need;
 mod owner;
 mod park;
 mod pass;
+mod pause;
 mod pending;
 mod policy;
 mod position;
@@ -64,6 +67,7 @@ mod reopen;
 mod replay;
 mod session;
 mod settle;
+mod sizes;
 mod snapshot;
 mod times;
 mod touch;
@@ -75,6 +79,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backoff::{Backoff, Wait};
 pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
 pub(crate) use claim::Claims;
 pub(crate) use codec::{decode, encode};
@@ -82,7 +87,7 @@ pub(crate) use deliver::Then;
 pub(crate) use doom::{Doomed, Intent, Revival};
 pub(crate) use event::{Claim, Event, MemberId, Pass, Round, Run, Settle, Skip};
 pub(crate) use owner::NOBODY;
-pub(crate) use policy::{AckMode, Backoff, Exhausted, OnTrimmed, Policy};
+pub(crate) use policy::{AckMode, Exhausted, OnTrimmed, Policy};
 pub(crate) use rebalance::{Roster, Target};
 pub(crate) use replay::Inconsistent;
 pub(crate) use settle::Again;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::backoff::{Backoff, Wait};
+
 /// How a group treats its entries and members.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
@@ -20,6 +22,8 @@ pub(crate) struct Policy {
     pub(crate) max_in_flight: u64,
     /// How many of these by one consumer.
     pub(crate) max_in_flight_per_consumer: u64,
+    /// How many bytes may be leased at once.
+    pub(crate) max_in_flight_bytes: u64,
     /// How long a member may go on with what it held of a partition that was taken from it.
     pub(crate) revocation_timeout: Duration,
     /// What happens where the log no longer has what comes next.
@@ -39,44 +43,17 @@ impl Default for Policy {
             lease: Duration::from_secs(30),
             session_timeout: Duration::from_secs(30),
             max_deliveries: 16,
-            backoff: Backoff::Exponential {
+            backoff: Backoff::plain(Wait::Exponential {
                 first: Duration::from_millis(100),
                 max: Duration::from_secs(30),
-            },
+            }),
             on_exhausted: Exhausted::Park,
             max_in_flight: 100_000,
             max_in_flight_per_consumer: u64::MAX,
+            max_in_flight_bytes: u64::MAX,
             revocation_timeout: Duration::from_secs(60),
             on_trimmed: OnTrimmed::Earliest,
             ack: AckMode::Explicit,
-        }
-    }
-}
-
-/// How long an entry waits after a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backoff {
-    /// Always as long.
-    Fixed(Duration),
-    /// Twice as long after each attempt.
-    Exponential {
-        /// After the first attempt.
-        first: Duration,
-        /// At most.
-        max: Duration,
-    },
-}
-
-impl Backoff {
-    /// The wait after attempt number `attempt`, counted from 1.
-    pub(crate) fn delay(self, attempt: u16) -> Duration {
-        match self {
-            Self::Fixed(delay) => delay,
-            Self::Exponential { first, max } => {
-                let doublings = u32::from(attempt.saturating_sub(1));
-                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-                first.saturating_mul(factor).min(max)
-            }
         }
     }
 }
@@ -114,31 +91,4 @@ pub(crate) enum Exhausted {
     Discard,
     /// It waits until its dead letter is safe in another stream; then it is settled.
     DeadLetter,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exponential_backoff_doubles_up_to_its_bound() {
-        let backoff = Backoff::Exponential {
-            first: Duration::from_millis(100),
-            max: Duration::from_secs(30),
-        };
-        for (attempt, millis) in [
-            (0, 100),
-            (1, 100),
-            (2, 200),
-            (3, 400),
-            (9, 25_600),
-            (10, 30_000),
-            (33, 30_000),
-            (8_000, 30_000),
-        ] {
-            assert_eq!(backoff.delay(attempt), Duration::from_millis(millis), "attempt {attempt}");
-        }
-        let still = Backoff::Fixed(Duration::from_secs(7));
-        assert_eq!(still.delay(1), still.delay(8_000));
-    }
 }

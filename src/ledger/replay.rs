@@ -114,6 +114,7 @@ impl Ledger {
                 ensure(self.entries.window(*partition).is_some(), "no such partition")?;
                 ensure(*offset <= OFFSETS_MAX, "an offset is out of bounds")
             }
+            Event::Paused(_) | Event::Resumed => Ok(()),
             Event::Planned(planned) => {
                 let slots = planned.target.len();
                 ensure(planned.open || slots == self.partitions(), "a target of other partitions")

@@ -92,17 +92,24 @@ impl Ledger {
             _ => None,
         };
         self.judge(claims, lost, |run, tag, late| {
-            let over = tag.attempts() >= self.policy.max_deliveries;
-            let delay = match again {
-                Again::Never(_) => return self.exhaust(now, run, reason.clone()).push(from, out),
-                _ if late => return,
-                _ if over => return self.exhaust(now, run, None).push(from, out),
-                Again::Backoff => micros(self.policy.backoff.delay(tag.attempts())),
-                Again::After(delay) => micros(delay),
+            let waits = |run, delay| {
+                let due = later(now.at, delay);
+                let delay = due.0 - now.at.0;
+                Event::Waits { run, why: Wait::Nack, due, delay, wall: now.wall }
             };
-            let due = later(now.at, delay);
-            let delay = due.0 - now.at.0;
-            Event::Waits { run, why: Wait::Nack, due, delay, wall: now.wall }.push(from, out);
+            match again {
+                Again::Never(_) => self.exhaust(now, run, reason.clone()).push(from, out),
+                _ if late => {}
+                _ if tag.attempts() >= self.policy.max_deliveries => {
+                    self.exhaust(now, run, None).push(from, out);
+                }
+                Again::Backoff => {
+                    self.each_delay(run, tag.attempts(), |run, delay| {
+                        waits(run, delay).push(from, out);
+                    });
+                }
+                Again::After(delay) => waits(run, micros(delay)).push(from, out),
+            }
         });
     }
 
@@ -149,6 +156,17 @@ impl Ledger {
             self.nack(now, claims, Again::Backoff, out, &mut unheard);
         } else {
             self.release(now.at, claims, out, &mut unheard);
+        }
+    }
+
+    /// Calls `each` with how long the entries of a run wait after that attempt, in microseconds:
+    /// all alike, or, with jitter, each by itself.
+    pub(super) fn each_delay(&self, run: Run, attempt: u16, mut each: impl FnMut(Run, u64)) {
+        let backoff = &self.policy.backoff;
+        if backoff.varies() {
+            run.ids().for_each(|id| each(id.into(), backoff.delay(attempt, id)));
+        } else {
+            each(run, backoff.delay(attempt, EntryId::new(run.partition, run.first)));
         }
     }
 

@@ -17,6 +17,7 @@
 //! | leases | times that are less apart (microseconds) are one, how many; each: first lease number, wall |
 //! | failed | how many; each: partition, offset, wall of its first hand-out |
 //! | exhausted | how many; each: partition, offset, consumer (text), reason (text), walls of the first and last hand-out, intended (u8: 0, 1), if it is: stream, partition and its end |
+//! | pause | what (u8: 0 none, 1 paused, 2 paused for a time), if for a time: what is left of it |
 //!
 //! The slot of a leased or waiting run is its member's; of another, why its lease is void (0
 //! released, 1 left, 2 reset, 3 settled, 4 revoked). Entries between runs are settled or parked; the floor is
@@ -100,6 +101,18 @@ impl Ledger {
             put_reason(out, &parked.reason);
         }
         self.put_doom(out);
+        self.put_pause(now, out);
+    }
+
+    fn put_pause(&self, now: Now, out: &mut Vec<u8>) {
+        match self.paused {
+            None => out.push(0),
+            Some(NEVER) => out.push(1),
+            Some(until) => {
+                out.push(2);
+                put(out, until.0.saturating_sub(now.at.0));
+            }
+        }
     }
 
     /// The former owners by name, with their places in the list.
@@ -214,6 +227,12 @@ impl Ledger {
         }
         ledger.read_parked(&mut reader, ends)?;
         ledger.read_doom(&mut reader, ends)?;
+        ledger.paused = match reader.byte()? {
+            0 => None,
+            1 => Some(NEVER),
+            2 => Some(now.end_of(reader.number()?, wall)),
+            _ => return Err(Inconsistent("neither paused nor not")),
+        };
         ensure(reader.is_empty(), "something follows the snapshot")?;
         Ok(ledger)
     }

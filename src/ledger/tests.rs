@@ -18,9 +18,10 @@ mod versus;
 
 use std::time::Duration;
 
+use super::backoff::{self, Backoff};
 use super::book::Ledger;
 use super::event::{Claim, Event, MemberId, Run};
-use super::policy::{Backoff, Exhausted, Policy};
+use super::policy::{Exhausted, Policy};
 use super::times::{Now, later};
 use super::{Again, Target, decode, encode};
 use crate::clock::Moment;
@@ -35,7 +36,7 @@ fn policy() -> Policy {
         lease: LEASE,
         session_timeout: Duration::from_secs(300),
         max_deliveries: 3,
-        backoff: Backoff::Fixed(Duration::from_secs(10)),
+        backoff: Backoff::plain(backoff::Wait::Fixed(Duration::from_secs(10))),
         on_exhausted: Exhausted::Park,
         max_in_flight: 10_000,
         max_in_flight_per_consumer: 10_000,

@@ -18,6 +18,7 @@ struct Found {
     suspects: u64,
     exhausted: BTreeSet<EntryId>,
     leased_by: BTreeMap<u16, u64>,
+    leased_under: BTreeMap<u64, u64>,
     refs: BTreeMap<u32, u64>,
     due: BTreeSet<(u64, EntryId)>,
 }
@@ -77,6 +78,7 @@ impl Ledger {
                 assert!(hold.lease <= self.next_lease - self.first_lease, "{hold:?} was given");
                 if state == State::Leased {
                     leased += group.count;
+                    *found.leased_under.entry(hold.lease).or_default() += group.count;
                     first = first.min(hold.time);
                     *found.leased_by.entry(hold.slot).or_default() += group.count;
                     assert!(self.members.in_slot(hold.slot).is_some(), "{hold:?} has a member");
@@ -119,6 +121,7 @@ impl Ledger {
         for (slot, count) in (0..).zip(&index.leased_by) {
             assert_eq!(*count, found.leased_by.get(&slot).copied().unwrap_or(0), "slot {slot}");
         }
+        index.sizes.validate(&found.leased_under);
         assert_eq!(index.holds.live() as usize, found.refs.len(), "holds in use");
         for (hold, refs) in &found.refs {
             assert_eq!(index.holds.refs(*hold), *refs, "entries of hold {hold}");

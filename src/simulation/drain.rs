@@ -56,6 +56,7 @@ fn open(disk: &Simulated, world: &World, clock: &ManualClock) -> Verdict<Stream>
 
 fn drain_one(group: &Group, mut owed: BTreeMap<EntryId, u16>, clock: &ManualClock) -> Verdict {
     let told = |error: crate::error::Error| error.to_string();
+    group.resume().map_err(told)?;
     let worker = group.join("drain").map_err(told)?;
     for _ in 0..READS_MAX {
         let batch = worker.try_read(7).map_err(told)?;

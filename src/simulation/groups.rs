@@ -80,6 +80,8 @@ pub(super) struct Model {
     /// The greatest generation that anybody was told, and what that was when the stream was opened.
     generation: u64,
     opened_at: u64,
+    /// Whether hand-outs are stopped for good, as far as that is known.
+    pub(super) paused: Option<bool>,
 }
 
 /// What a group shows of itself.
@@ -148,6 +150,7 @@ impl Model {
             tokens: HashSet::new(),
             generation: 0,
             opened_at: 0,
+            paused: Some(false),
         }
     }
 
@@ -226,6 +229,9 @@ impl Model {
         let id = token.id();
         if !self.takes(partitions, id) {
             return Err(format!("{id} was handed out, and is not for the group"));
+        }
+        if self.paused == Some(true) {
+            return Err(format!("{id} was handed out in a pause"));
         }
         if !self.tokens.insert(token) {
             return Err(format!("{token:?} was given twice"));
@@ -387,6 +393,7 @@ impl Model {
         self.fates = fates;
         self.acks.clear();
         self.opened_at = self.generation;
+        self.paused = None;
         self.existence = Existence::Sure;
         Ok(())
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::Verdict;
+use crate::backoff::Backoff;
 use crate::clock::{Clock, ManualClock};
 use crate::durability::Durability;
 use crate::engine::Trial;
@@ -21,7 +22,7 @@ use crate::error::Result;
 use crate::group::Group;
 use crate::letter::DeadLetter;
 use crate::options::StreamOptions;
-use crate::policy::{Backoff, Exhausted};
+use crate::policy::Exhausted;
 use crate::start::Start;
 use crate::storage::simulated::random::Random;
 use crate::storage::simulated::{FailMode, Simulated};

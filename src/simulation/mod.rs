@@ -32,5 +32,6 @@ mod positions;
 mod retaining;
 mod rot;
 mod script;
+mod steer;
 mod workers;
 mod world;

@@ -11,13 +11,14 @@ use super::groups::{Existence, Model, Rules};
 use super::workers::{Held, Worker};
 use super::world::{Item, Strategy, Verdict, World};
 use crate::assign::{CooperativeSticky, Range, RoundRobin, Sticky};
+use crate::backoff::Backoff;
 use crate::durability::Durability;
 use crate::error::Error;
 use crate::group::Group;
 use crate::id::{EntryId, Token};
 use crate::ledger;
 use crate::options::GroupOptions;
-use crate::policy::{Backoff, Exhausted};
+use crate::policy::Exhausted;
 use crate::start::Start;
 use crate::stream::Stream;
 
@@ -84,7 +85,7 @@ impl<'w> Life<'w> {
 
     /// Does one thing. Nothing is done once the power is off.
     pub(super) fn step(&mut self) -> Verdict {
-        match self.world.random.below(46) {
+        match self.world.random.below(48) {
             0..=6 => self.append(),
             7..=9 => self.append_batch(),
             10 => self.append_each(),
@@ -116,6 +117,7 @@ impl<'w> Life<'w> {
             42 => self.ack_through(),
             43 => self.reset(),
             44 => self.trim(),
+            45..=46 => self.steer(),
             _ => self.delete_group(),
         }?;
         self.world.believe(&self.stream);

@@ -373,6 +373,21 @@ fn what_is_due_again_goes_first_by_due_time_then_id() {
 }
 
 #[test]
+fn a_retried_entry_can_go_to_any_member() {
+    let Scene { clock, group, worker, .. } = scene(3);
+    let others = ["second", "third"].map(|name| group.join(name).unwrap());
+    let [nacked, expired, dropped] = [(); 3].map(|()| take(&worker));
+    nacked.nack().unwrap();
+    let _token = expired.detach();
+    drop(dropped);
+    clock.advance(SECOND);
+    assert_eq!(seen(&others[0].try_read(1).unwrap()), [(0, 2)]);
+    assert_eq!(seen(&others[1].try_read(1).unwrap()), [(2, 2)]);
+    clock.advance(LEASE);
+    assert_eq!(seen(&others[1].try_read(9).unwrap()), [(0, 3), (2, 3), (1, 2)]);
+}
+
+#[test]
 fn a_long_delay_never_holds_up_a_short_one() {
     let Scene { clock, worker, .. } = scene(2);
     let (long, short) = (take(&worker), take(&worker));

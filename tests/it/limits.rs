@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use millstream::{
-    Backoff, Durability, EntryId, Error, GroupOptions, NewEntry, Start, Stream, StreamOptions,
+    AckMode, Backoff, Durability, EntryId, Error, GroupOptions, NewEntry, Start, Stream,
+    StreamOptions,
 };
 
 use crate::scene::{HOUR, SECOND, Scene, scene, seen, take};
@@ -47,7 +48,7 @@ fn stream_options_outside_their_bounds_are_refused_and_make_nothing() {
 #[test]
 fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
     let stream = Stream::options().in_memory().unwrap();
-    let cases: [(&str, Set<GroupOptions>); 9] = [
+    let cases: [(&str, Set<GroupOptions>); 18] = [
         ("lease", |group| group.lease(Duration::ZERO)),
         ("lease", |group| group.lease(Duration::MAX)),
         ("session_timeout", |group| group.session_timeout(Duration::ZERO)),
@@ -57,6 +58,15 @@ fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
         ("backoff", |group| group.backoff(Backoff::exponential(SECOND, Duration::MAX))),
         ("max_in_flight", |group| group.max_in_flight(0)),
         ("max_in_flight_per_consumer", |group| group.max_in_flight_per_consumer(0)),
+        ("max_in_flight_bytes", |group| group.max_in_flight_bytes(0)),
+        ("revocation_timeout", |group| group.revocation_timeout(Duration::ZERO)),
+        ("ack_mode", |group| group.ack_mode(AckMode::Interval(Duration::ZERO))),
+        ("backoff", |group| group.backoff(Backoff::steps([SECOND, Duration::MAX]))),
+        ("the number of steps of backoff", |group| group.backoff(Backoff::steps([]))),
+        ("the number of steps of backoff", |group| group.backoff(Backoff::steps([SECOND; 65]))),
+        ("the jitter of backoff", |group| group.backoff(Backoff::fixed(SECOND).jitter(1.01))),
+        ("the jitter of backoff", |group| group.backoff(Backoff::fixed(SECOND).jitter(-0.1))),
+        ("the jitter of backoff", |group| group.backoff(Backoff::fixed(SECOND).jitter(f64::NAN))),
     ];
     for (wanted, set) in cases {
         let refused = set(stream.group("g")).open(Start::Earliest).unwrap_err();
@@ -64,7 +74,16 @@ fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
         assert!(right, "{wanted}: {refused}");
     }
     assert!(stream.groups().is_empty());
-    stream.group("g").max_deliveries(8_000).open(Start::Earliest).unwrap();
+    let most = stream.group("g").max_deliveries(8_000).max_in_flight_bytes(u64::MAX);
+    let group =
+        most.backoff(Backoff::steps([SECOND; 64]).jitter(1.0)).open(Start::Earliest).unwrap();
+    // Altering goes by the same bounds.
+    for (wanted, set) in cases {
+        let refused = group.alter(set(group.options())).unwrap_err();
+        let right = matches!(refused, Error::InvalidOption { option, .. } if option == wanted);
+        assert!(right, "{wanted}: {refused}");
+    }
+    assert_eq!(group.info().unwrap().settings.max_deliveries, 8_000);
 }
 
 #[test]
@@ -194,6 +213,44 @@ fn ids_that_name_nothing_are_refused() {
     let reader = stream.reader(Start::Earliest).unwrap();
     assert!(matches!(reader.until(nowhere), Err(Error::NoSuchPartition { .. })));
     assert!(matches!("1:2".parse::<EntryId>(), Err(Error::InvalidId { .. })));
+}
+
+/// The documented limits name each option that has one, with the default that it really has.
+#[test]
+fn the_table_of_limits_is_what_holds() {
+    let guide = include_str!("../../src/lib.rs");
+    let rows: Vec<&str> = guide.lines().filter(|line| line.starts_with("//! | [`")).collect();
+    let row = |name: &str| {
+        let start = format!("//! | [`{name}`]");
+        *rows.iter().find(|row| row.starts_with(&start)).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let stream = Stream::options().in_memory().unwrap();
+    let settings = stream.group("g").open(Start::Earliest).unwrap().info().unwrap().settings;
+    let millis = settings.backoff[0].as_millis();
+    let longest = settings.backoff.last().unwrap().as_secs();
+    let defaults = [
+        ("partitions", stream.partitions().to_string()),
+        ("lease", format!("{} s", settings.lease.as_secs())),
+        ("max_deliveries", settings.max_deliveries.to_string()),
+        ("backoff", format!("{millis} ms, doubling up to {longest} s")),
+        ("on_exhausted", format!("[`{}`]", settings.on_exhausted)),
+        ("max_in_flight", settings.max_in_flight.to_string().replace("000", ",000")),
+        ("max_in_flight_per_consumer", "none".to_owned()),
+        ("max_in_flight_bytes", "none".to_owned()),
+        ("revocation_timeout", format!("{} s", settings.revocation_timeout.as_secs())),
+        ("ack_mode", format!("[`{}`]", settings.ack_mode)),
+        ("on_trimmed", format!("[`{}`]", settings.on_trimmed)),
+    ];
+    for (name, default) in defaults {
+        let found = row(name).split(" | ").nth(2).unwrap().trim();
+        assert!(found.starts_with(&default), "{name}: {default} is written as {found}");
+    }
+    assert_eq!(settings.max_in_flight_per_consumer.or(settings.max_in_flight_bytes), None);
+    assert_eq!(settings.session_timeout, settings.lease.max(Duration::from_secs(30)));
+    assert!(row("session_timeout").contains("the lease, at least 30 s"));
+    for option in ["segment_bytes", "entry_bytes_max", "durability", "strategy"] {
+        row(option);
+    }
 }
 
 #[test]

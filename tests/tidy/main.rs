@@ -50,8 +50,8 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["engine"], peers: false },
     Layer {
         modules: &[
-            "batch", "claim", "consumer", "delivery", "entries", "group", "history", "options",
-            "pending", "policy", "reader", "stream",
+            "backoff", "batch", "claim", "consumer", "delivery", "entries", "group", "history",
+            "options", "pending", "policy", "reader", "stream",
         ],
         peers: true,
     },

@@ -76,9 +76,15 @@ pub(super) struct Model {
     /// The first lease number behind the last reset.
     pub(super) reset: Vec<u64>,
     pub(super) hands: Hands,
+    /// Until when nothing is handed out; the greatest number is for good.
+    pub(super) paused: Option<u64>,
 }
 
 impl Model {
+    pub(super) fn is_paused(&self, now: u64) -> bool {
+        self.paused.is_some_and(|until| now < until)
+    }
+
     pub(super) fn join_lives(&self, join: u64) -> bool {
         self.people.values().any(|person| person.join == join)
     }
@@ -279,6 +285,9 @@ impl Model {
     }
 
     pub(super) fn reopen(&mut self, old: u64, now: u64, unclean: bool) {
+        if let Some(until) = self.paused.as_mut().filter(|until| **until < u64::MAX) {
+            *until = now + until.saturating_sub(old);
+        }
         for partition in 0..self.ends.len() {
             self.trim(partition, self.log_starts[partition]);
         }

@@ -58,6 +58,9 @@ pub(super) enum Op {
     Trim(u32, prop::sample::Index),
     Bury(Vec<usize>, bool),
     Revive(Vec<usize>),
+    /// Hand-outs stop, for so long or until they are let go on.
+    Pause(Option<u64>),
+    Resume,
     Snapshot,
     Reopen {
         unclean: bool,
@@ -130,6 +133,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..6_u32, any::<prop::sample::Index>()).prop_map(|(p, to)| Op::Trim(p, to)),
         2 => (picks(), any::<bool>()).prop_map(|(picks, whole)| Op::Bury(picks, whole)),
         1 => picks().prop_map(Op::Revive),
+        1 => prop::option::weighted(0.8, 0..60 * SECOND).prop_map(Op::Pause),
+        2 => Just(Op::Resume),
         1 => Just(Op::Snapshot),
         1 => (any::<bool>(), prop_oneof![2 => Just(0), 1 => 0..60_u64])
             .prop_map(|(unclean, cut)| Op::Reopen { unclean, cut }),

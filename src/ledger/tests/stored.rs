@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::event::{Last, Pass, Reopening, Round, Settle, Skip, Totals, Wait};
+use super::super::event::{Last, Pass, Pause, Reopening, Round, Settle, Skip, Totals, Wait};
 use super::super::owner::Owner;
 use super::super::{Exhausted, Inconsistent, Intent, NOBODY};
 use super::*;
@@ -52,6 +52,9 @@ fn all() -> Vec<Event> {
         round(true, &[], &[], None),
         round(false, &[1, 300], &[(2, 5), (9, 300)], Some(1 << 20)),
         Event::Evicted { partition: 300, due, last },
+        Event::Paused(Pause { until: never, timed: None }),
+        Event::Paused(Pause { until: later(due, 9), timed: Some((9, now().wall)) }),
+        Event::Resumed,
         Event::Reopened(Box::new(Reopening {
             ends: [4, 0, u64::MAX].into(),
             unclean: true,
@@ -115,7 +118,7 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
     assert_eq!(
         first.into_keys().collect::<Vec<_>>(),
-        (1..=21).chain(23..=26).chain([28]).collect::<Vec<u8>>()
+        (1..=21).chain(23..=26).chain([28, 30]).collect::<Vec<u8>>()
     );
     let never = super::super::times::NEVER;
     let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5, 0xac, 0x02];
@@ -260,7 +263,7 @@ fn claims_of_a_snapshot_cost_no_memory() {
     for part in [0_u64, 1 << 61, 1, 1, 0] {
         super::super::wire::put(&mut bytes, part);
     }
-    bytes.extend([0; 5]);
+    bytes.extend([0; 6]);
     let ledger = Ledger::decode_snapshot(&bytes, policy(), now(), &[10]).unwrap();
     ledger.validate();
     assert_eq!((ledger.cursor(0), ledger.all_pending(0).count()), (Some(10), 10));

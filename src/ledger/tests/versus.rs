@@ -47,10 +47,12 @@ impl Pair {
             on_exhausted: then,
             max_in_flight: 120,
             max_in_flight_per_consumer: 70,
+            max_in_flight_bytes: 1_000,
             ..policy()
         };
         let none = vec![0; starts.len()];
         let mut model = Model {
+            paused: None,
             cursors: starts.to_vec(),
             ends: starts.to_vec(),
             log_starts: none.clone(),
@@ -151,7 +153,6 @@ impl Pair {
             Op::Skip(partition, count) => self.skip(place(partition), *count),
             Op::Pass(partition, count) => self.pass(place(partition), *count),
             Op::Sift { who, max, gap } => self.sift(*who, *max, *gap),
-            Op::Redrive(_) | Op::Drop(_) => self.set_aside(op),
             Op::Through { who, partition, back, behind } => {
                 self.settle_through(*who, place(partition), *back, *behind);
             }
@@ -159,6 +160,17 @@ impl Pair {
             Op::Reset(partition, to) => self.reset(place(partition), *to),
             Op::Trim(partition, to) => self.trim(place(partition), *to),
             Op::Redrive(_) | Op::Drop(_) | Op::Bury(..) | Op::Revive(_) => self.set_aside(op),
+            Op::Pause(delay) => {
+                self.desk.run(|ledger, now, out| ledger.pause(now, *delay, out));
+                self.model.paused = Some(delay.map_or(u64::MAX, |delay| now + delay));
+            }
+            Op::Resume => {
+                let paused = self.model.paused.take().is_some();
+                self.desk.run(|ledger, _, out| {
+                    ledger.resume(out);
+                    assert_eq!(out.len(), usize::from(paused));
+                });
+            }
             Op::Snapshot => self.desk.snapshot(),
             Op::Reopen { unclean, cut } => self.reopen(*unclean, *cut),
             Op::Follow(_) | Op::Choose { .. } | Op::Open | Op::Grow => self.assign(op),
@@ -202,6 +214,10 @@ impl Pair {
         let own = self.model.leased(|join, _| join == member.join).len();
         let room = 120_usize.saturating_sub(all).min(70_usize.saturating_sub(own));
         assert_eq!(self.desk.ledger.room(member).unwrap(), room as u64);
+        assert_eq!(self.desk.ledger.is_paused(self.desk.now.at), self.model.is_paused(now));
+        if self.model.is_paused(now) {
+            return;
+        }
         let max = max.min(room);
         let mut runs = Vec::new();
         let (at, most) = (self.desk.now.at, max.try_into().unwrap());
@@ -226,6 +242,9 @@ impl Pair {
         }
         let claims = self.desk.lease(member, &runs, Duration::from_micros(lease)).unwrap();
         let number = claims[0].lease;
+        let entries = ids.len() as u64;
+        self.desk.ledger.note_bytes(number, entries * 7 + 3, entries);
+        self.desk.ledger.validate();
         let person = self.model.people.get_mut(NAMES[who]).unwrap();
         person.alive_until = person.alive_until.max(now + SESSION);
         if lease != 30 * SECOND {
@@ -490,7 +509,8 @@ impl Pair {
         });
         let sessions = self.model.people.values().filter(|person| person.blocked == 0);
         let sessions = sessions.map(|person| person.alive_until);
-        let next = times.chain(sessions).chain(self.model.evictions()).min();
+        let resumes = self.model.paused.filter(|until| (now + 1..u64::MAX).contains(until));
+        let next = times.chain(sessions).chain(self.model.evictions()).chain(resumes).min();
         let never = super::super::times::NEVER;
         let found = self.desk.ledger.next_moment(self.desk.now.at);
         assert_eq!(found, next.map_or(never, Moment));

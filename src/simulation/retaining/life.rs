@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{GROUPS, Verdict, World};
+use crate::backoff::Backoff;
 use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
@@ -11,7 +12,6 @@ use crate::group::Group;
 use crate::id::EntryId;
 use crate::loss::Loss;
 use crate::pending::PendingQuery;
-use crate::policy::Backoff;
 use crate::start::Start;
 use crate::stream::Stream;
 

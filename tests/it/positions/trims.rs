@@ -170,6 +170,53 @@ fn where_it_goes_on_survives_reopening_and_a_kill() {
 }
 
 #[test]
+fn a_start_in_the_trimmed_past_goes_by_the_policy_and_is_never_silent() {
+    let cases = [(OnTrimmed::Earliest, 3), (OnTrimmed::Latest, 6), (OnTrimmed::Error, 1)];
+    for (then, next) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new();
+        let stream = options(&clock).open(directory.path()).unwrap();
+        for _ in 0..6 {
+            stream.append(&[7; 1_000]).unwrap();
+        }
+        stream.trim_before(id(5)).unwrap();
+        let start = stream.info().unwrap().partitions[0].start;
+        assert!(start > 1, "{start}");
+        let next = if next == 3 { start } else { next };
+        let look = |group: &Group| {
+            let info = group.info().unwrap();
+            let error = group.join("worker").unwrap().try_read(1).err();
+            let refused = matches!(error, Some(Error::PositionTrimmed { .. }));
+            assert_eq!(refused, then == OnTrimmed::Error, "{then:?}");
+            (info.partitions[0].next, info.trimmed.entries())
+        };
+        let lost = match then {
+            OnTrimmed::Error => 0,
+            OnTrimmed::Latest => 5,
+            _ => start - 1,
+        };
+        let made = stream.group("made").on_trimmed(then).open(Start::At(id(1))).unwrap();
+        assert_eq!(look(&made), (next, lost), "{then:?}");
+        let moved = stream.group("moved").on_trimmed(then).open(Start::Latest).unwrap();
+        let events = moved.events().unwrap();
+        moved.reset(Start::At(id(1))).unwrap();
+        assert_eq!(look(&moved), (next, lost), "{then:?}");
+        let told = std::iter::from_fn(|| events.try_next());
+        let trimmed = told.filter(|event| matches!(event, Event::Trimmed { .. })).count();
+        assert_eq!(trimmed, usize::from(lost > 0), "{then:?}");
+        moved.reset_partition(0, Start::At(id(1))).unwrap();
+        assert_eq!(look(&moved), (next, lost * 2), "{then:?}");
+        drop((made, moved, events));
+        stream.close().unwrap();
+        let stream = options(&clock).open(directory.path()).unwrap();
+        let made = stream.group("made").open_existing().unwrap();
+        // The look before read one entry, if there was one.
+        let read = u64::from(then == OnTrimmed::Earliest);
+        assert_eq!(look(&made), (next + read, lost), "{then:?}");
+    }
+}
+
+#[test]
 fn a_blocked_read_is_not_held_up_by_a_trim() {
     let clock = ManualClock::new();
     let stream = options(&clock).in_memory().unwrap();
