@@ -10,6 +10,9 @@ pub enum Blocked {
     InFlight,
     /// The group is paused.
     Paused,
+    /// The next new entries are not due yet, and as many as `delayed_max` allows wait for their time
+    /// already, so that the read cannot go past them.
+    Delayed,
     /// The consumer has no partition: there are more members than partitions.
     NoPartition,
     /// The partitions that the consumer is to get are still in the hands of who had them before.

@@ -50,6 +50,21 @@ macro_rules! accessors {
             self.headers().find_map(|(found, value)| (found == name).then_some(value))
         }
 
+        /// When groups are to hand it out, if it was to wait for that:
+        /// [`NewEntry::deliver_at`](crate::NewEntry::deliver_at).
+        pub fn due(&self) -> Option<std::time::SystemTime> {
+            self.parcel.due(self.index).map($crate::clock::wall_time)
+        }
+
+        /// The key under which it was appended, if it was by
+        /// [`Stream::append_unique`](crate::Stream::append_unique).
+        pub fn unique_key(&self) -> Option<&[u8]> {
+            self.parcel.fields(self.index).find_map(|field| match field {
+                $crate::log::Field::Unique(key) => Some(key),
+                _ => None,
+            })
+        }
+
         /// When it was appended, by the wall clock of the stream. Clocks jump: order is told by
         /// ids.
         pub fn timestamp(&self) -> std::time::SystemTime {

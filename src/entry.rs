@@ -1,8 +1,11 @@
 //! [`NewEntry`]: what goes in.
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
+use crate::clock::wall_micros;
 use crate::error::{Error, Result};
+use crate::limits::{DURATION_MAX, micros};
 use crate::log::Fields;
 use crate::subject;
 
@@ -32,6 +35,16 @@ pub struct NewEntry<'a> {
     pub(crate) letter: Option<&'a [u8]>,
     /// The number of the one group that it is for.
     pub(crate) addressee: Option<u64>,
+    pub(crate) delivery: Option<When>,
+}
+
+/// When groups are to hand an entry out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    /// So long after it is appended.
+    After(Duration),
+    /// Then, in microseconds since 1970.
+    At(u64),
 }
 
 impl<'a> NewEntry<'a> {
@@ -64,16 +77,63 @@ impl<'a> NewEntry<'a> {
         self
     }
 
-    pub(crate) fn fields(&self) -> Fields<'_> {
-        let Self { payload, subject, key, headers, letter, addressee } = self;
+    /// Lets groups see the entry so long after it is appended, at most 365 days; see
+    /// [`deliver_at`](Self::deliver_at).
+    #[must_use]
+    pub fn deliver_after(mut self, wait: Duration) -> Self {
+        self.delivery = Some(When::After(wait));
+        self
+    }
+
+    /// Lets groups see the entry at this time, by the wall clock of the stream. Before it, no read of a group hands it out; a group
+    /// that comes by earlier goes on behind it and comes back to it. It counts as lag meanwhile.
+    /// Readers, subscriptions and [`get`](crate::Stream::get) see it at once. (SQS's delay queues and
+    /// `JetStream`'s scheduled messages.)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use millstream::{ManualClock, NewEntry, Start, Stream};
+    ///
+    /// let clock = ManualClock::new();
+    /// let stream = Stream::options().clock(clock.clone()).in_memory()?;
+    /// let worker = stream.group("mail").open(Start::Earliest)?.join("worker-1")?;
+    /// stream.append(NewEntry::new("a reminder").deliver_after(Duration::from_secs(60)))?;
+    /// stream.append("a welcome")?;
+    /// assert_eq!(worker.try_read(10)?.iter().next().expect("it is due").payload(), b"a welcome");
+    ///
+    /// clock.advance(Duration::from_secs(60));
+    /// let reminder = worker.try_read(10)?.into_iter().next().expect("it is due");
+    /// assert_eq!((reminder.payload(), reminder.attempt()), (&b"a reminder"[..], 1));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deliver_at(mut self, time: SystemTime) -> Self {
+        self.delivery = Some(When::At(wall_micros(time)));
+        self
+    }
+
+    /// What is stored of an entry that is appended at `now`, microseconds since 1970.
+    pub(crate) fn fields(&self, now: u64) -> Fields<'_> {
+        let Self { payload, subject, key, headers, letter, addressee, delivery } = self;
         let (letter, addressee) = (*letter, *addressee);
-        Fields { payload, subject: *subject, key: *key, headers, letter, addressee }
+        let due = delivery.map(|when| match when {
+            When::After(wait) => now.saturating_add(micros(wait)),
+            When::At(time) => time,
+        });
+        let unique = None;
+        Fields { payload, subject: *subject, key: *key, headers, letter, addressee, due, unique }
     }
 
     /// Checks the entry against its bounds.
     #[inline]
     pub(crate) fn check(&self, bytes_max: u64) -> Result<()> {
-        let fields = self.fields();
+        self.check_unique(bytes_max, None)
+    }
+
+    /// The same with the key that makes it unique.
+    #[inline]
+    pub(crate) fn check_unique(&self, bytes_max: u64, unique: Option<&[u8]>) -> Result<()> {
+        let fields = Fields { unique, ..self.fields(0) };
         let bytes = fields.encoded_bytes() as u64;
         if bytes > bytes_max {
             return Err(Error::EntryTooLarge { bytes, max: bytes_max });
@@ -99,7 +159,14 @@ impl<'a> NewEntry<'a> {
                 return refused("header", reason.into());
             }
         }
-        Ok(())
+        match self.delivery {
+            Some(When::After(wait)) if wait > DURATION_MAX => Err(Error::InvalidOption {
+                option: "deliver_after",
+                given: format!("{wait:?}").into(),
+                bound: "at most 365 days".into(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

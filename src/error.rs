@@ -12,6 +12,10 @@ pub use lost::{Gone, Lost};
 
 use crate::id::{EntryId, Token};
 
+mod display;
+
+use display::or_none;
+
 /// What a call of this crate gives back.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -155,6 +159,23 @@ pub enum Error {
         first: u32,
         /// The partition of a later one.
         other: u32,
+    },
+    /// The partition does not end with the entry that the caller believes to be its last: somebody
+    /// else appended. Nothing was appended. Read on to the end, and decide again.
+    #[error("the last entry was to be {}, and is {}", or_none(*expected), or_none(*last))]
+    Conflict {
+        /// What the caller believes; `None` if nothing was to be there.
+        expected: Option<EntryId>,
+        /// What it is; `None` if nothing was ever appended.
+        last: Option<EntryId>,
+    },
+    /// The key of the entry chooses another partition than the one it was to go to.
+    #[error("the key chooses partition {chosen}, and the entry was to go to {named}")]
+    KeyElsewhere {
+        /// The partition that was named.
+        named: u32,
+        /// The one that the key chooses.
+        chosen: u32,
     },
     /// There is no such partition.
     #[error("partition {partition} of {partitions} does not exist")]
@@ -309,6 +330,11 @@ impl Error {
     /// Whether the stream takes no more writes until it is opened again.
     pub fn is_poisoned(&self) -> bool {
         matches!(self.root(), Self::Poisoned { .. })
+    }
+
+    /// Whether somebody else appended first.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.root(), Self::Conflict { .. })
     }
 
     /// Whether the caller no longer holds the lease.

@@ -287,7 +287,8 @@ impl Group {
     }
 
     /// The entries that were handed out and are not settled, in order of ids: leased ones, and
-    /// those that wait to be handed out again. (XPENDING with a range.)
+    /// those that wait to be handed out again. With them those that a read came by before they were
+    /// due: these have no attempts and are never idle. (XPENDING with a range.)
     ///
     /// ```
     /// # use std::time::Duration;
@@ -343,7 +344,8 @@ impl Group {
     }
 
     /// How long until something in the group is due by time: a lease or session ends, or an entry
-    /// has waited long enough.
+    /// has waited long enough. A new entry that comes with a time of its own counts once a read has
+    /// come by it.
     pub fn next_deadline(&self) -> Option<Duration> {
         let now = self.seat.desk.ground.time.now();
         let desk = &self.seat.desk;

@@ -1,4 +1,4 @@
-//! Names of things that are handed around: [`EntryId`], [`Ids`] and [`Token`].
+//! Names of things that are handed around: [`EntryId`], [`Ids`], [`Appended`] and [`Token`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -92,6 +92,17 @@ impl Token {
     pub const fn lease(self) -> u64 {
         self.lease
     }
+}
+
+/// What became of an entry that was to be appended once:
+/// [`Stream::append_unique`](crate::Stream::append_unique).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub struct Appended {
+    /// Where it is.
+    pub id: EntryId,
+    /// Whether it was there before, and nothing was appended.
+    pub duplicate: bool,
 }
 
 /// The ids of a batch: consecutive offsets of one partition. An iterator over them.

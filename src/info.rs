@@ -133,10 +133,13 @@ pub struct GroupInfo {
     /// How many bytes those have, as far as that is counted: only where `max_in_flight_bytes` is
     /// set, and from when it was.
     pub leased_bytes: u64,
-    /// Of these, those that wait for their backoff.
+    /// Of these, those that wait for their backoff, or for their own time.
     pub delayed: u64,
     /// Of these, those that the next read hands out again.
     pub due: u64,
+    /// Of those that wait or are due, the ones that were never handed out, because they came with a
+    /// time of their own: [`NewEntry::deliver_at`](crate::NewEntry::deliver_at).
+    pub deferred: u64,
     /// Of these, those whose attempts are over and whose dead letter is not safe yet.
     pub exhausted: u64,
     /// Why they wait, if an attempt to write a dead letter failed. It is tried again with the next
@@ -229,7 +232,8 @@ pub enum GroupState {
 pub struct GroupPartition {
     /// Everything below is settled or set aside.
     pub floor: u64,
-    /// The first offset that was never handed out.
+    /// The first offset that no read has come by: everything below was handed out, or waits for its
+    /// own time.
     pub next: u64,
     /// The offset that the next entry gets.
     pub end: u64,
@@ -292,7 +296,7 @@ pub enum PendingState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PendingSummary {
-    /// Entries that were handed out and are not settled.
+    /// Entries that were handed out and are not settled, and those that wait for their own time.
     pub total: u64,
     /// The smallest id of these.
     pub first: Option<EntryId>,

@@ -109,7 +109,8 @@
 //! # Guarantees
 //!
 //! **Order.** Within a partition the first deliveries of a group are in the order of appending.
-//! A retry comes when it is due, so later entries overtake it. Between partitions there is no order.
+//! A retry comes when it is due, so later entries overtake it; so does an entry that came with
+//! [a time of its own](NewEntry::deliver_at). Between partitions there is no order.
 //! Where a strategy gives partitions to consumers, no entry of a partition goes to its new owner while
 //! the old one holds a live lease in it. By default, several consumers work on one partition at
 //! a time.
@@ -158,6 +159,10 @@
 //! | subjects counted in a segment | | 1,024, in a sixteenth of it; with more it is walked once to count lag |
 //! | entries that a filter leaves out, in one go | | 4,096 or 1 MiB; then the read lets others in and goes on |
 //! | headers | | 64, with names of 1 to 255 bytes |
+//! | [`deliver_after`](NewEntry::deliver_after) | | 365 days |
+//! | a unique key | | 1 to 4,096 bytes |
+//! | the window of [`append_unique`](Stream::append_unique) | | 1 microsecond to 7 days |
+//! | [`unique_max`](StreamOptions::unique_max) | 1,000,000 | 1 to 2<sup>30</sup> |
 //! | names of groups and consumers | | 1 to 255 bytes without control characters |
 //! | groups | | 10,000 |
 //! | members of a group | | 65,535 |
@@ -177,6 +182,7 @@
 //! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
 //! | rows of one [`PendingQuery`] | 1,000 | as many as it asks for |
 //! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
+//! | [`delayed_max`](GroupOptions::delayed_max) | 1,000,000 | 0 to 2<sup>30</sup> |
 //! | the reason of a [`reject`](Delivery::reject) | | its first 1,024 bytes are kept |
 //! | rows of a [`ParkedQuery`] | 1,000 | |
 //! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
@@ -305,7 +311,7 @@ pub use error::{Corruption, Error, Gone, Lost, Result};
 pub use events::{Cause, Event, Events, Fate};
 pub use group::Group;
 pub use history::{History, HistoryIter};
-pub use id::{EntryId, Ids, Token};
+pub use id::{Appended, EntryId, Ids, Token};
 pub use info::{
     GroupInfo, GroupPartition, GroupState, Holder, Member, PartitionInfo, Pause, Pending,
     PendingState, PendingSummary, Settings, StreamInfo, Trimmed, TrimmedPartition,

@@ -16,6 +16,14 @@ pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub(crate) const ENTRY_BYTES_MAX: u64 = 16 << 20;
 /// A batch is at most this long, appended or read.
 pub(crate) const BATCH_BYTES_MAX: u64 = 16 << 20;
+/// A unique key is remembered for at most this long.
+pub(crate) const UNIQUE_WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most unique keys a stream can keep in memory, and how many it does by default.
+pub(crate) const UNIQUE_MAX: u64 = 1 << 30;
+/// See [`UNIQUE_MAX`].
+pub(crate) const UNIQUE_DEFAULT: u64 = 1_000_000;
+/// The most entries that can wait for their own time in a group.
+pub(crate) const DELAYED_MAX: u64 = 1 << 30;
 /// A group's or consumer's name is at most this long.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 /// So many parked entries a query gives if it does not say how many.
@@ -34,6 +42,11 @@ pub(crate) const BACKOFF_STEPS_MAX: usize = 64;
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Entries are kept by age at most this long.
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A duration as it is stored.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// Refuses a number outside its bounds.
 pub(crate) fn within(option: &'static str, given: u64, min: u64, max: u64) -> Result<()> {

@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Loss {
-    /// They had never been handed out.
+    /// No read had come by them.
     pub unread: u64,
     /// They were in somebody's hands.
     pub pending: u64,
-    /// They had been handed out, and were to be handed out again.
+    /// They were to be handed out again, or for the first time at a time of their own.
     pub delayed: u64,
     /// They were set aside.
     pub parked: u64,

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod bounds;
+
 use crate::assign::{Assign, CooperativeSticky, Range, RoundRobin, Shared, Sticky};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SystemClock, Time, time_of};
@@ -46,6 +48,7 @@ pub struct StreamOptions {
     entry_bytes_max: Option<u64>,
     durability: Option<Durability>,
     retention: Option<Retention>,
+    unique_max: Option<u64>,
     time: Time,
 }
 
@@ -57,6 +60,7 @@ impl Default for StreamOptions {
             entry_bytes_max: None,
             durability: None,
             retention: None,
+            unique_max: None,
             time: time_of(&SystemClock),
         }
     }
@@ -165,6 +169,7 @@ impl StreamOptions {
             within("segment_bytes", bytes, SEGMENT_BYTES.0, SEGMENT_BYTES.1)?;
         }
         within("entry_bytes_max", self.entry_bytes_max.unwrap_or(1), 1, ENTRY_BYTES_MAX)?;
+        self.check_bounds()?;
         if let Some(Durability::Every(interval)) = self.durability {
             lasting("durability", interval)?;
         }
@@ -175,6 +180,7 @@ impl StreamOptions {
             entry_bytes_max: self.entry_bytes_max,
             durability: self.durability,
             retention: self.retention,
+            unique_max: self.unique_max,
             time: self.time,
             #[cfg(test)]
             trial: crate::engine::Trial::default(),
@@ -270,28 +276,6 @@ impl GroupOptions {
     pub fn on_exhausted(mut self, then: Exhausted) -> Self {
         let (stored, target) = then.stored();
         (self.plan.on_exhausted, self.plan.target) = (Some(stored), target);
-        self
-    }
-
-    /// How many entries may be leased at one time in the whole group; by default 100,000. Entries
-    /// that wait to be tried again do not count.
-    pub fn max_in_flight(mut self, entries: u64) -> Self {
-        self.plan.max_in_flight = Some(entries);
-        self
-    }
-
-    /// How many entries may be leased at one time to one consumer; by default without bound.
-    pub fn max_in_flight_per_consumer(mut self, entries: u64) -> Self {
-        self.plan.max_in_flight_per_consumer = Some(entries);
-        self
-    }
-
-    /// How many bytes may be leased at one time in the whole group; by default without bound. A read
-    /// that finds room gets at least one entry, so the last one may go over the bound. Entries
-    /// count as long as they are stored, with what is around them; of the entries of a read, each
-    /// counts with their mean. What is leased already when the bound is first set does not count.
-    pub fn max_in_flight_bytes(mut self, bytes: u64) -> Self {
-        self.plan.max_in_flight_bytes = Some(bytes);
         self
     }
 
@@ -409,14 +393,6 @@ impl GroupOptions {
         if let Some(attempts) = self.plan.max_deliveries {
             within("max_deliveries", u64::from(attempts), 1, u64::from(Policy::DELIVERIES_MAX))?;
         }
-        let bounds = [
-            ("max_in_flight", self.plan.max_in_flight),
-            ("max_in_flight_per_consumer", self.plan.max_in_flight_per_consumer),
-            ("max_in_flight_bytes", self.plan.max_in_flight_bytes),
-        ];
-        for (option, given) in bounds {
-            within(option, given.unwrap_or(1), 1, u64::MAX)?;
-        }
-        Ok(())
+        self.check_bounds()
     }
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod checked;
+
 use crate::engine::{Handle, Mill, Span, Tour};
 use crate::entries::Entry;
 use crate::entry::NewEntry;

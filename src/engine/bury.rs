@@ -29,8 +29,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::desk::{Desk, State};
+use super::draft::with_draft;
 use super::groups::Seat;
-use super::mill::{Got, Mill, with_draft};
+use super::mill::{Got, Mill};
 use super::parcel::Parcel;
 use crate::clock::{Moment, Time};
 use crate::entry::NewEntry;
@@ -319,7 +320,7 @@ impl Mill {
         self.check_room(partition)?;
         let log = self.ground.log(partition)?;
         let placed = with_draft(|draft| {
-            draft.push(&entry.fields());
+            draft.push(&entry.fields(0));
             draft.finish();
             log.append(draft, self.ground.time.wall_micros())
         })?;

@@ -143,7 +143,7 @@ impl Desk {
         ledger.exhaust_all(now, &claims.spent, events);
         self.commit(state)?;
         if taken == 0 {
-            return Ok((Answer::Nothing(state.why_nothing(post.member.slot)), 0));
+            return Ok((Answer::Nothing(state.why_nothing(now, post.member.slot)), 0));
         }
         basket.parcel.lend(self.loan(post, lease, Vec::new(), mode));
         let parcel = Arc::new(basket.parcel);

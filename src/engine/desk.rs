@@ -20,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::board::Board;
 use super::bury::Burial;
 use super::census::Census;
+use super::defer::Early;
 use super::ground::Ground;
 use super::groups::Seat;
 use super::journal::{self, Journal, Opened, now_of};
@@ -102,6 +103,8 @@ pub(super) struct State {
     pub(super) failed: Option<(u64, String)>,
     /// The same, if the call that holds the lock has to know.
     pub(super) failure: Option<Error>,
+    /// New entries that are not due yet.
+    pub(super) early: Early,
     /// Somebody was refused entries because too many are leased.
     pub(super) limited: bool,
     /// The assignment changed, and who waits was not told yet.
@@ -138,6 +141,7 @@ impl Desk {
             strategy_name: record.settings.strategy.name().into(),
             failed: None,
             failure: None,
+            early: Early::default(),
             limited: false,
             shifted: false,
         };
@@ -364,7 +368,9 @@ impl Desk {
 
     /// When something is due next.
     pub(crate) fn next_moment(&self, now: Moment) -> Moment {
-        self.state.lock().ledger.next_moment(now)
+        let mut state = self.state.lock();
+        let next = state.ledger.next_moment(now);
+        next.min(state.next_held_up(now))
     }
 
     /// Makes the journal durable.

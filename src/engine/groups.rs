@@ -66,6 +66,7 @@ pub(crate) struct GroupPlan {
     pub(crate) revocation_timeout: Option<Duration>,
     pub(crate) on_trimmed: Option<StoredOnTrimmed>,
     pub(crate) ack_mode: Option<StoredAckMode>,
+    pub(crate) delayed_max: Option<u64>,
 }
 
 impl GroupPlan {
@@ -89,6 +90,7 @@ impl GroupPlan {
             self.revocation_timeout.map_or(settings.revocation_timeout, micros);
         settings.on_trimmed = self.on_trimmed.unwrap_or(settings.on_trimmed);
         settings.ack_mode = self.ack_mode.unwrap_or(settings.ack_mode);
+        settings.delayed_max = self.delayed_max.unwrap_or(settings.delayed_max);
     }
 }
 
@@ -114,6 +116,7 @@ impl Default for GroupSettings {
             revocation_timeout: micros(Duration::from_secs(60)),
             on_trimmed: StoredOnTrimmed::Earliest,
             ack_mode: StoredAckMode::Explicit,
+            delayed_max: 1_000_000,
         }
     }
 }

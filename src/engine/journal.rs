@@ -238,6 +238,7 @@ mod tests {
             entry_bytes_max: None,
             durability: None,
             retention: None,
+            unique_max: None,
             time: time_of(&ManualClock::new()),
             trial: Trial::default(),
         };

@@ -54,7 +54,8 @@ impl Desk {
         }
     }
 
-    /// The same; `None` if it looked at as much as one call may and nothing was for the group.
+    /// The same; `None` if nothing that it looked at was for the group, or was due, and there may be
+    /// more.
     fn try_lend(&self, post: &Arc<Post>, want: Want) -> Result<Option<Answer>> {
         self.check_write()?;
         self.prepare()?;
@@ -162,19 +163,18 @@ impl Desk {
         basket.bytes_left = basket.bytes_left.min(state.ledger.room_bytes());
         state.runs.clear();
         state.passed.clear();
+        state.early.deferrals.clear();
         let then = self.gather_due(state, now.at, slot, &mut basket)?;
         if then == Then::New {
-            self.gather_fresh(state, slot, &mut basket)?;
+            self.gather_fresh(state, now, slot, &mut basket)?;
         }
         if basket.parcel.len() == 0 {
-            state.pass();
-            self.commit(state)?;
-            let over = basket.scan.is_over();
-            return Ok((!over).then(|| Answer::Nothing(state.why_nothing(slot))));
+            return self.pass_by(state, now, slot, basket.scan.is_over());
         }
         let lease = want.lease.unwrap_or(state.ledger.policy().lease);
-        let State { ledger, runs, events, .. } = &mut *state;
-        let number = ledger.hand_out(now, post.member, lease, runs, events)?;
+        let State { ledger, runs, early, events, .. } = &mut *state;
+        let deferrals = &early.deferrals;
+        let number = ledger.hand_out_or_defer(now, post.member, lease, runs, deferrals, events)?;
         let mode = ledger.policy().ack;
         if mode == AckMode::OnRead {
             Ledger::settle_handed_out(runs, events);
@@ -249,7 +249,13 @@ impl Desk {
     }
 
     /// Collects new entries, one partition after the other, each read starting with the next.
-    fn gather_fresh(&self, state: &mut State, slot: u16, basket: &mut Basket) -> Result<()> {
+    fn gather_fresh(
+        &self,
+        state: &mut State,
+        now: Now,
+        slot: u16,
+        basket: &mut Basket,
+    ) -> Result<()> {
         let partitions = self.ground.partitions();
         let Some(first) = state.readable_from(slot, state.turn_of(slot), partitions) else {
             return Ok(());
@@ -258,7 +264,7 @@ impl Desk {
         loop {
             let next = state.readable_from(slot, partition + 1, partitions).unwrap_or(first);
             if partition < partitions
-                && let Err(error) = self.gather_from(state, partition, basket)
+                && let Err(error) = self.gather_from(state, now, partition, basket)
             {
                 // It is told each time it is met, but holds up no other partition.
                 state.set_turn(slot, next);
@@ -277,42 +283,48 @@ impl Desk {
 
     /// Collects new entries of one partition. Rot, and a position that was trimmed away, are the
     /// caller's to know if nothing was collected before.
-    fn gather_from(&self, state: &mut State, partition: u32, basket: &mut Basket) -> Result<()> {
+    fn gather_from(
+        &self,
+        state: &mut State,
+        now: Now,
+        partition: u32,
+        basket: &mut Basket,
+    ) -> Result<()> {
         if let Some(filter) = &self.filter {
-            return self.sift_from(filter, state, partition, basket);
+            return self.sift_from(filter, state, now, partition, basket);
         }
         let log = &self.ground.logs[partition as usize];
-        let start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+        let due = state.runs.len();
+        let mut start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
         let mut first = start;
         while first < log.visible() && basket.has_room() {
             let cursor = &mut state.fresh[partition as usize];
             cursor.seek(first);
             let place = Place { partition, before: u64::MAX };
             match basket.take(log, cursor, place, std::iter::repeat(1)) {
+                Ok(got) if basket.parcel.is_timed() => {
+                    take_new(&mut state.runs, partition, start..first);
+                    let taken = Run::new(partition, first, got);
+                    let stopped = state.put_off(now, taken, due, basket);
+                    first = stopped.unwrap_or(taken.end());
+                    start = first;
+                    if stopped.is_some() {
+                        break;
+                    }
+                }
                 Ok(got) => first += u64::from(got),
-                Err(_) if basket.parcel.len() > 0 => break,
+                Err(_) if state.goes_on(basket) => break,
                 Err(error) => return Err(error),
             }
         }
-        if first > start {
-            let count = u32::try_from(first - start).expect("bounded by the read's maximum");
-            state.runs.push(Run::new(partition, start, count));
-        }
+        take_new(&mut state.runs, partition, start..first);
         Ok(())
-    }
-
-    /// Keeps a member alive as long as one of its reads is blocked.
-    pub(super) fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
-        let (mut state, _) = self.enter()?;
-        let blocked = state.ledger.block(member);
-        self.finish(state)?;
-        blocked.map(|()| Alive { desk: self, member })
     }
 }
 
 impl State {
     /// Passes what a read looked at behind what it takes.
-    fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         for (partition, end) in self.passed.drain(..) {
             self.ledger.pass(partition, end, Pass::Filtered, &mut self.events);
         }
@@ -357,15 +369,29 @@ impl State {
     }
 
     /// Why there is nothing for a member.
-    pub(super) fn why_nothing(&self, slot: u16) -> Blocked {
+    pub(super) fn why_nothing(&self, now: Now, slot: u16) -> Blocked {
         let ledger = &self.ledger;
-        if ledger.is_open() || ledger.owned_from(slot, 0).is_some() {
+        if self.holds_up(now, slot) {
+            Blocked::Delayed
+        } else if ledger.is_open() || ledger.owned_from(slot, 0).is_some() {
             Blocked::Empty
         } else if ledger.is_rebalancing() {
             Blocked::Rebalancing
         } else {
             Blocked::NoPartition
         }
+    }
+}
+
+/// Notes new entries that are handed out, if there are any.
+fn take_new(runs: &mut Vec<Run>, partition: u32, offsets: std::ops::Range<u64>) {
+    if offsets.start < offsets.end {
+        let count = u32::try_from(offsets.end - offsets.start);
+        runs.push(Run::new(
+            partition,
+            offsets.start,
+            count.expect("bounded by the read's maximum"),
+        ));
     }
 }
 
@@ -413,17 +439,5 @@ impl Basket {
         self.entries_left -= got;
         self.bytes_left = self.bytes_left.saturating_sub(bytes);
         Ok(got)
-    }
-}
-
-/// The sign of life of a blocked read.
-pub(super) struct Alive<'a> {
-    desk: &'a Desk,
-    member: MemberId,
-}
-
-impl Drop for Alive<'_> {
-    fn drop(&mut self) {
-        self.desk.unblock(self.member);
     }
 }

@@ -69,7 +69,7 @@ impl Desk {
             let rows = rows.take_while(|row| !sought.is_beyond(row.id));
             let rows = rows.filter(|row| {
                 let holder = sought.consumer.is_none_or(|name| row.member == Some(name));
-                holder && row.touched <= since && sought.range.contains(&row.id)
+                holder && (min_idle == 0 || row.touched <= since) && sought.range.contains(&row.id)
             });
             rows.take(max).map(|row| line(&row, now.at)).collect()
         })

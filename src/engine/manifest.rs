@@ -64,6 +64,8 @@ pub(crate) struct Manifest {
     /// The number that the next group's directory gets; never used twice.
     pub(crate) next_group: u64,
     pub(crate) groups: Vec<GroupRecord>,
+    /// How many unique keys are kept in memory.
+    pub(crate) unique_max: u64,
 }
 
 /// When a call's work is on the disk.
@@ -117,6 +119,8 @@ pub(crate) struct GroupSettings {
     pub(crate) revocation_timeout: u64,
     pub(crate) on_trimmed: StoredOnTrimmed,
     pub(crate) ack_mode: StoredAckMode,
+    /// How many entries may wait for their own time.
+    pub(crate) delayed_max: u64,
 }
 
 /// Who decides which member owns which partition.
@@ -299,6 +303,7 @@ impl Manifest {
             && !matches!(self.durability, StoredDurability::Every(interval) if !lasts(interval))
             && self.retention.is_sound()
             && self.next_group < NUMBER_MAX
+            && (1..=limits::UNIQUE_MAX).contains(&self.unique_max)
             && self.groups.len() <= limits::GROUPS_MAX
             && self.groups.iter().all(|group| self.is_sound_group(group))
             && [names.len(), numbers.len()] == [self.groups.len(); 2]
@@ -385,6 +390,7 @@ mod tests {
             revocation_timeout: 5,
             on_trimmed: StoredOnTrimmed::Error,
             ack_mode: StoredAckMode::Interval(7),
+            delayed_max: 8,
         };
         let group = GroupRecord {
             name: "billing".into(),
@@ -410,6 +416,7 @@ mod tests {
             },
             next_group: 5,
             groups: vec![group],
+            unique_max: 9,
         }
     }
 
@@ -446,7 +453,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 32] = [
+        let changes: [fn(&mut Manifest); 33] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -458,6 +465,7 @@ mod tests {
             |manifest| manifest.retention.age = Some(u64::MAX),
             |manifest| manifest.retention.entries = Some(0),
             |manifest| manifest.retention.idle = Some(0),
+            |manifest| manifest.unique_max = 0,
             |manifest| manifest.next_group = 4,
             |manifest| manifest.next_group = u64::MAX,
             |manifest| manifest.groups.push(manifest.groups[0].clone()),

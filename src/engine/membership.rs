@@ -157,11 +157,31 @@ impl Desk {
         failure.map_or(Ok(()), Err)
     }
 
+    /// Keeps a member alive as long as one of its reads is blocked.
+    pub(super) fn stay_alive(&self, member: MemberId) -> Result<Alive<'_>> {
+        let (mut state, _) = self.enter()?;
+        let blocked = state.ledger.block(member);
+        self.finish(state)?;
+        blocked.map(|()| Alive { desk: self, member })
+    }
+
     /// One blocked read less keeps the member alive. Whoever keeps the timer did not reckon with the
     /// end of its session.
     pub(super) fn unblock(&self, member: MemberId) {
         let now = self.ground.time.now();
         self.lock().ledger.unblock(now, member);
         self.waiters.rearm();
+    }
+}
+
+/// The sign of life of a blocked read.
+pub(super) struct Alive<'a> {
+    desk: &'a Desk,
+    member: MemberId,
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        self.desk.unblock(self.member);
     }
 }

@@ -1,10 +1,9 @@
 //! An open stream, behind all its handles: appending, syncing, closing.
 //!
 //! # Locks, in their order
-//! `lock` (which closing holds), `manifest`, `desks`, then a desk's own, then a log's flush, spare
-//! and writer.
+//! `unique`, `lock` (which closing holds), `manifest`, `desks`, then a desk's own, then a log's flush,
+//! spare and writer.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,10 +12,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::desk::Desk;
+use super::draft::with_draft;
 use super::ground::{Ground, Terms};
 use super::manifest::Manifest;
 use super::parcel::Parcel;
 use super::retain::Keeper;
+use super::unique::Unique;
 use crate::clock::Moment;
 use crate::durability::Durability;
 use crate::entry::NewEntry;
@@ -24,17 +25,8 @@ use crate::error::{Error, Result};
 use crate::hash::partition_of;
 use crate::id::{EntryId, Ids};
 use crate::limits::BATCH_BYTES_MAX;
-use crate::log::{Bounds, Cursor, Draft, Outcome, Piece, Placed};
+use crate::log::{Bounds, Cursor, Draft, Fields, Outcome, Piece, Placed};
 use crate::recovery::Recovery;
-
-/// A thread keeps no more memory than this for its next batch.
-const DRAFT_BYTES_MAX: usize = 1 << 20;
-
-thread_local! {
-    /// Where a thread encodes its batches. Taken out while in use, so that an iterator that
-    /// appends while its entries are being taken simply finds none.
-    static DRAFT: Cell<Option<Box<Draft>>> = const { Cell::new(None) };
-}
 
 /// The groups of a stream by name, or why one cannot be opened.
 pub(crate) type Desks = BTreeMap<String, Result<Arc<Desk>, Arc<Error>>>;
@@ -62,6 +54,8 @@ pub(crate) struct Mill {
     pub(crate) batch_bytes_max: u64,
     /// Which partition the next entry without a key goes to.
     pub(super) turn: AtomicU32,
+    /// Which unique keys were appended. Locked by unique appends only, before all others.
+    pub(super) unique: Mutex<Unique>,
     pub(super) lock: Mutex<Option<Box<dyn std::fmt::Debug + Send + Sync>>>,
     pub(crate) keeper: Keeper,
 }
@@ -170,7 +164,8 @@ impl Mill {
                     return Err(Error::BatchSpansPartitions { first, other: chosen });
                 }
             }
-            draft.push(&entry.fields());
+            let wall = entry.delivery.map_or(0, |_| self.ground.time.wall_micros());
+            draft.push(&entry.fields(wall));
             let bytes = draft.encoded_bytes();
             if bytes > self.batch_bytes_max {
                 return Err(Error::BatchTooLarge { bytes, max: self.batch_bytes_max });
@@ -182,27 +177,47 @@ impl Mill {
     /// Checks an entry and puts it into its partition's log.
     #[inline]
     fn place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
-        match self.try_place(entry) {
-            Err(error) if self.gave_back(&error) => self.try_again(entry),
+        self.place_at(entry, self.ground.time.wall_micros(), None)
+    }
+
+    /// The same at a time that was looked at before, with what makes the entry unique.
+    #[inline]
+    pub(super) fn place_at(
+        &self,
+        entry: &NewEntry<'_>,
+        time: u64,
+        unique: Option<&[u8]>,
+    ) -> Result<(u32, Placed)> {
+        match self.try_place(entry, time, unique) {
+            Err(error) if self.gave_back(&error) => self.try_again(entry, time, unique),
             other => other,
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn try_again(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
-        self.try_place(entry)
+    fn try_again(
+        &self,
+        entry: &NewEntry<'_>,
+        time: u64,
+        unique: Option<&[u8]>,
+    ) -> Result<(u32, Placed)> {
+        self.try_place(entry, time, unique)
     }
 
     #[inline]
-    fn try_place(&self, entry: &NewEntry<'_>) -> Result<(u32, Placed)> {
+    fn try_place(
+        &self,
+        entry: &NewEntry<'_>,
+        time: u64,
+        unique: Option<&[u8]>,
+    ) -> Result<(u32, Placed)> {
         self.ground.check_write()?;
-        entry.check(self.entry_bytes_max)?;
+        entry.check_unique(self.entry_bytes_max, unique)?;
         let partition = self.choose(entry.key, self.ground.partitions());
         self.check_room(partition)?;
         let log = &self.ground.logs[partition as usize];
-        let time = self.ground.time.wall_micros();
-        let fields = entry.fields();
+        let fields = Fields { unique, ..entry.fields(time) };
         let placed = if let Some(piece) = Piece::plain(&fields) {
             log.append_one(&piece, time)?
         } else {
@@ -392,17 +407,6 @@ impl Mill {
         }
         outcome
     }
-}
-
-/// Encodes into the thread's draft.
-pub(super) fn with_draft<T>(encode: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
-    let mut draft = DRAFT.take().unwrap_or_default();
-    draft.clear();
-    let encoded = encode(&mut draft);
-    if draft.capacity() <= DRAFT_BYTES_MAX {
-        DRAFT.set(Some(draft));
-    }
-    encoded
 }
 
 /// The most that a batch may take of a segment of that size.

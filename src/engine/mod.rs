@@ -28,6 +28,10 @@
 //! | `retain` | what goes of the log, and when an append has to wait for that |
 //! | `sift` | the same with a filter |
 //! | `census` | how many it has still to give |
+//! | `defer` | and what becomes of those that are not due yet |
+//! | `draft` | where a thread encodes what it appends |
+//! | `unique` | appending nothing twice |
+//! | `conditional` | appending only behind what is believed to be the last entry |
 //! | `report` | what a desk tells of its group |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
@@ -40,8 +44,11 @@ mod bury;
 mod census;
 mod change;
 mod claim;
+mod conditional;
 mod council;
+mod defer;
 mod desk;
+mod draft;
 mod ground;
 mod groups;
 mod grow;
@@ -69,6 +76,7 @@ mod sift;
 mod steer;
 mod tell;
 mod tour;
+mod unique;
 mod wake;
 
 pub(crate) use claim::{Swept, TakenOver};

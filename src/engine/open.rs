@@ -14,6 +14,7 @@ use super::manifest::{
 };
 use super::mill::{Desks, Mill, batch_bytes_max};
 use super::retain::{Keeper, stored};
+use super::unique::Unique;
 use crate::assign::{self, Assign, CooperativeSticky, RoundRobin, Shared, Sticky};
 use crate::clock::Time;
 use crate::durability::Durability;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::latch::Latch;
 use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy, Wait};
 use crate::limits;
+pub(crate) use crate::limits::micros;
 use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
 use crate::retention::Retention;
@@ -45,6 +47,7 @@ pub(crate) struct Plan {
     pub(crate) entry_bytes_max: Option<u64>,
     pub(crate) durability: Option<Durability>,
     pub(crate) retention: Option<Retention>,
+    pub(crate) unique_max: Option<u64>,
     pub(crate) time: Time,
     #[cfg(test)]
     pub(crate) trial: Trial,
@@ -82,6 +85,7 @@ impl Plan {
             retention: StoredRetention::default(),
             next_group: 1,
             groups: Vec::new(),
+            unique_max: limits::UNIQUE_DEFAULT,
         };
         self.revise(&mut manifest)?;
         Ok(manifest)
@@ -108,6 +112,7 @@ impl Plan {
             }
             None => {}
         }
+        manifest.unique_max = self.unique_max.unwrap_or(manifest.unique_max);
         match self.durability {
             Some(Durability::Os) => manifest.durability = StoredDurability::Os,
             Some(Durability::Always) => manifest.durability = StoredDurability::Always,
@@ -119,11 +124,6 @@ impl Plan {
         manifest.retention = self.retention.as_ref().map_or(manifest.retention, stored);
         Ok(())
     }
-}
-
-/// A duration as it is stored.
-pub(crate) fn micros(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A stored duration.
@@ -169,6 +169,7 @@ impl Mill {
             entry_bytes_max: manifest.entry_bytes_max,
             batch_bytes_max: batch_bytes_max(manifest.segment_bytes),
             turn: 0.into(),
+            unique: Mutex::new(Unique::new(manifest.unique_max)),
             lock: Mutex::new(Some(lock)),
             keeper: Keeper::new(&manifest.retention),
             manifest: Mutex::new(manifest),
@@ -384,6 +385,7 @@ pub(crate) fn policy(record: &GroupRecord) -> Policy {
         max_in_flight: settings.max_in_flight,
         max_in_flight_per_consumer: settings.max_in_flight_per_consumer,
         max_in_flight_bytes: settings.max_in_flight_bytes,
+        delayed_max: settings.delayed_max,
         revocation_timeout: duration(settings.revocation_timeout),
         on_trimmed: match settings.on_trimmed {
             StoredOnTrimmed::Earliest => OnTrimmed::Earliest,

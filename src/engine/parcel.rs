@@ -25,6 +25,8 @@ pub(crate) struct Parcel {
     loan: Option<Loan>,
     /// How many entries were looked at, from the first on.
     taken: AtomicUsize,
+    /// Whether some entry says when it is due.
+    timed: bool,
 }
 
 /// Under which lease a group's entries were handed out, and to whom.
@@ -69,6 +71,16 @@ pub(crate) struct Gleaned {
     pub(crate) bad: Option<BadFrame>,
 }
 
+/// What becomes of an entry that matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Take,
+    /// It stays out, and the next one is looked at.
+    Leave,
+    /// It ends the look.
+    Stop,
+}
+
 /// One entry: which run it lies in, and where.
 #[derive(Debug)]
 struct Placed {
@@ -86,6 +98,7 @@ impl Parcel {
             pool: Arc::clone(pool),
             loan: None,
             taken: AtomicUsize::new(0),
+            timed: false,
         }
     }
 
@@ -159,8 +172,9 @@ impl Parcel {
         let piece = u32::try_from(self.runs.len()).expect("a read has a bounded number of runs");
         let before = self.slots.len();
         self.slots.reserve(run.entries_max());
-        let slots = &mut self.slots;
+        let Self { slots, timed, .. } = self;
         let opened = run.open(|slot| {
+            *timed |= due(&run, &slot).is_some();
             slots.push(Placed { piece, attempt: attempts.next().unwrap_or(0), slot });
         });
         let count = u32::try_from(self.slots.len() - before).expect("bounded by the run's count");
@@ -169,13 +183,13 @@ impl Parcel {
     }
 
     /// Checks a run and takes in copies of those of its entries that match, as long as there is
-    /// room; `found` is told their offsets.
+    /// room; `judge` has the last word, and is told their offsets and when they are due.
     pub(crate) fn glean(
         &mut self,
         partition: u32,
         run: &log::Run,
         sieve: Sieve<'_>,
-        mut found: impl FnMut(u64),
+        mut judge: impl FnMut(u64, Option<u64>) -> Verdict,
     ) -> Gleaned {
         let piece = self.gleaned_piece(partition);
         let number = u32::try_from(piece).expect("a read has a bounded number of runs");
@@ -191,13 +205,20 @@ impl Parcel {
                 full = Some(slot.offset);
                 return;
             }
+            match judge(slot.offset, log::due(fields)) {
+                Verdict::Take => {}
+                Verdict::Leave => return,
+                Verdict::Stop => {
+                    full = Some(slot.offset);
+                    return;
+                }
+            }
             let at = |length: usize| u32::try_from(length).expect("a read's bytes are bounded");
             let start = at(into.len());
             into.extend_from_slice(payload);
             let middle = at(into.len());
             into.extend_from_slice(fields);
             let end = at(into.len());
-            found(slot.offset);
             let slot = Slot { payload: start..middle, fields: middle..end, ..slot };
             slots.push(Placed { piece: number, attempt: sieve.attempt, slot });
             taken += 1;
@@ -233,6 +254,7 @@ impl Parcel {
     pub(crate) fn append(&mut self, mut other: Self) {
         let behind = u32::try_from(self.runs.len()).expect("a read has a bounded number of runs");
         self.runs.append(&mut other.runs);
+        self.timed |= other.timed;
         let slots = other.slots.drain(..);
         self.slots.extend(slots.map(|placed| Placed { piece: placed.piece + behind, ..placed }));
     }
@@ -240,6 +262,44 @@ impl Parcel {
     /// How long the buffers are together: the entries with what is stored around them.
     pub(crate) fn bytes(&self) -> u64 {
         self.runs.iter().map(|piece| piece.run.bytes.len() as u64).sum()
+    }
+
+    /// Whether some entry says when it is due.
+    #[inline]
+    pub(super) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// When an entry is to be handed out, if it says so: microseconds since 1970.
+    pub(crate) fn due(&self, index: usize) -> Option<u64> {
+        let placed = &self.slots[index];
+        due(&self.runs[placed.piece as usize].run, &placed.slot)
+    }
+
+    /// Keeps those of the entries from `first` on that `judge` takes, which is told of each by its
+    /// offset and when it is due. Says where it stopped, if it did.
+    pub(super) fn sift(
+        &mut self,
+        first: usize,
+        mut judge: impl FnMut(u64, Option<u64>) -> Verdict,
+    ) -> Option<u64> {
+        let (mut kept, mut stopped) = (first, None);
+        for index in first..self.slots.len() {
+            let offset = self.slots[index].slot.offset;
+            match judge(offset, self.due(index)) {
+                Verdict::Take => {
+                    self.slots.swap(kept, index);
+                    kept += 1;
+                }
+                Verdict::Leave => {}
+                Verdict::Stop => {
+                    stopped = Some(offset);
+                    break;
+                }
+            }
+        }
+        self.slots.truncate(kept);
+        stopped
     }
 
     /// How many entries there are.
@@ -316,6 +376,15 @@ impl Parcel {
         let range = placed.slot.fields.start as usize..placed.slot.fields.end as usize;
         log::fields(&self.runs[placed.piece as usize].run.bytes[range])
     }
+}
+
+/// When an entry of a run is due. One that is payload alone costs a comparison.
+#[inline]
+fn due(run: &log::Run, slot: &Slot) -> Option<u64> {
+    if slot.fields.is_empty() {
+        return None;
+    }
+    log::due(&run.bytes[slot.fields.start as usize..slot.fields.end as usize])
 }
 
 impl fmt::Debug for Parcel {

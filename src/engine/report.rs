@@ -88,6 +88,7 @@ impl Desk {
             leased_bytes: ledger.leased_bytes(),
             delayed: counts.delayed,
             due: counts.due,
+            deferred: counts.deferred,
             parked: counts.parked,
             exhausted: counts.exhausted,
             dead_letter_failure: self.burial.failure().filter(|_| counts.exhausted > 0),
@@ -151,7 +152,7 @@ impl Desk {
         let held_back = state.held_back(now.at, member).unwrap_or(None);
         held_back.or_else(|| {
             let nothing = !self.has_more(state, now.at, member.slot);
-            nothing.then(|| state.why_nothing(member.slot))
+            nothing.then(|| state.why_nothing(now, member.slot))
         })
     }
 

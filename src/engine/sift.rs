@@ -13,10 +13,10 @@
 use super::desk::{Desk, State};
 use super::lend::Basket;
 use super::mill::{Got, Mill};
-use super::parcel::{Gleaned, Parcel, Sieve};
+use super::parcel::{Gleaned, Parcel, Sieve, Verdict};
 use crate::error::{Error, Result};
 use crate::id::EntryId;
-use crate::ledger::{Pass, Run};
+use crate::ledger::{Now, Pass, Run};
 use crate::log::{self, Bounds, Cursor, Log, Outcome};
 use crate::subject::Filter;
 
@@ -54,6 +54,7 @@ impl Desk {
         &self,
         filter: &Filter,
         state: &mut State,
+        now: Now,
         partition: u32,
         basket: &mut Basket,
     ) -> Result<()> {
@@ -63,15 +64,18 @@ impl Desk {
         // What is due again may end where the new entries begin, and stays apart.
         let due = state.runs.len();
         while first < log.visible() && basket.has_room() {
-            let cursor = &mut state.fresh[partition as usize];
+            let (cursors, mut gate) = state.gate(now, partition, due);
+            let cursor = &mut cursors[partition as usize];
             cursor.seek(first);
-            let sifted = basket.sift(log, cursor, partition, filter, step, |offset| {
-                note(&mut state.runs, due, EntryId::new(partition, offset));
-            });
-            match sifted {
+            let judge = |offset, due| gate.judge(offset, due);
+            match basket.sift(log, cursor, partition, filter, step, judge) {
+                Ok(end) if gate.stopped => {
+                    first = end;
+                    break;
+                }
                 Ok(end) => first = end,
                 Err(_) if basket.parcel.len() > 0 => break,
-                Err(_) if first > start || !state.passed.is_empty() => {
+                Err(_) if first > start || state.goes_past() => {
                     // The next look meets it first.
                     basket.scan = Scan::OVER;
                     break;
@@ -80,8 +84,9 @@ impl Desk {
             }
             step = step.saturating_mul(2);
         }
-        let last = state.runs.last().filter(|run| run.partition == partition);
-        if first > start && last.is_none_or(|run| run.end() != first) {
+        let runs = state.runs.last().into_iter().chain(state.early.last());
+        let ends = |run: &Run| run.partition == partition && run.end() == first;
+        if first > start && !runs.into_iter().any(ends) {
             state.passed.push((partition, first));
         }
         Ok(())
@@ -116,7 +121,7 @@ impl Desk {
         let mut basket = self.basket(0);
         let place = &mut state.fresh[partition as usize];
         place.seek(cursor);
-        let end = basket.sift(log, place, partition, filter, SCAN_ENTRIES, |_| ())?;
+        let end = basket.sift(log, place, partition, filter, SCAN_ENTRIES, |_, _| Verdict::Take)?;
         let State { ledger, events, .. } = &mut *state;
         ledger.pass(partition, end, Pass::Filtered, events);
         self.commit(&mut state)?;
@@ -134,7 +139,7 @@ impl Basket {
         partition: u32,
         filter: &Filter,
         step: u32,
-        found: impl FnMut(u64),
+        judge: impl FnMut(u64, Option<u64>) -> Verdict,
     ) -> Result<u64> {
         let entries = step.min(self.scan.entries);
         let bounds = Bounds { entries, bytes: self.scan.bytes, before: u64::MAX };
@@ -148,7 +153,7 @@ impl Basket {
                 Err(Error::PositionTrimmed { next, start })
             }
             Outcome::Copied if run.count == 0 => Err(log.rot(0, 0, cursor.offset)),
-            Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, found),
+            Outcome::Copied => glean(&mut self.parcel, log, partition, &run, sieve, judge),
         });
         self.scan.spend(run.count, run.bytes.len() as u64);
         self.parcel.give_back(run);
@@ -160,16 +165,6 @@ impl Basket {
     }
 }
 
-/// Notes an entry that is handed out, in the run that it continues; those before `from` stay.
-fn note(runs: &mut Vec<Run>, from: usize, id: EntryId) {
-    match runs[from..].last_mut() {
-        Some(last) if last.partition == id.partition() && last.end() == id.offset() => {
-            last.count += 1;
-        }
-        _ => runs.push(Run::from(id)),
-    }
-}
-
 /// Takes what matches out of a copied run. Rot is an error only at its very first entry.
 fn glean(
     parcel: &mut Parcel,
@@ -177,9 +172,9 @@ fn glean(
     partition: u32,
     run: &log::Run,
     sieve: Sieve<'_>,
-    found: impl FnMut(u64),
+    judge: impl FnMut(u64, Option<u64>) -> Verdict,
 ) -> Result<Gleaned> {
-    let gleaned = parcel.glean(partition, run, sieve, found);
+    let gleaned = parcel.glean(partition, run, sieve, judge);
     match gleaned.bad {
         Some(bad) if gleaned.end == run.first => {
             Err(log.rot(run.sequence, bad.position, bad.offset))
@@ -211,7 +206,7 @@ impl Mill {
             Outcome::Trimmed { start } => Ok(Got::Trimmed { start }),
             Outcome::Copied if run.count == 0 => Ok(Got::Entries(0)),
             Outcome::Copied => {
-                let gleaned = glean(parcel, log, partition, &run, sieve, |_| ())?;
+                let gleaned = glean(parcel, log, partition, &run, sieve, |_, _| Verdict::Take)?;
                 cursor.seek(gleaned.end);
                 Ok(Got::Entries(gleaned.taken))
             }

@@ -140,7 +140,8 @@ impl Desk {
             return false;
         }
         let fresh = |log: &Log, partition| {
-            ledger.cursor(partition).is_some_and(|cursor| cursor < log.visible())
+            let cursor = ledger.cursor(partition).filter(|cursor| *cursor < log.visible());
+            cursor.is_some_and(|cursor| !state.is_held_up(now, partition, cursor))
         };
         let logs = &self.ground.logs;
         ledger.has_due(now, slot)
@@ -156,6 +157,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::assign::CooperativeSticky;
     use crate::blocked::Blocked;
@@ -180,6 +182,7 @@ mod tests {
             entry_bytes_max: None,
             durability: None,
             retention: None,
+            unique_max: None,
             time: time_of(&ManualClock::self_advancing()),
             trial: Trial::default(),
         };
@@ -205,6 +208,26 @@ mod tests {
 
     fn is_rung(seat: &Seat, waiting: &Waiting<'_>) -> bool {
         waiting.park(&seat.desk.ground.time, Moment::ZERO, Moment::NEVER) == Woken::Rung
+    }
+
+    #[test]
+    fn reads_of_partitions_that_are_held_up_do_not_wake_each_other() {
+        let (seat, [a, b], _held) =
+            pair(GroupPlan { delayed_max: Some(0), ..GroupPlan::default() });
+        let lend = |post| seat.desk.lend(post, ONE).unwrap();
+        let _rest = [&a, &b].map(lend);
+        let later = NewEntry::new("e").deliver_after(Duration::from_secs(9));
+        (0..2).for_each(|_| assert!(seat.handle.mill.append(&later).is_ok()));
+        let waiting = [&a, &b].map(|post| seat.desk.waiters.enter(super::tag(post.member.slot)));
+        for post in [&a, &b, &a, &b] {
+            assert!(matches!(lend(post), Answer::Nothing(Blocked::Delayed)));
+        }
+        // The last one may have been rung once, before its own read had looked.
+        let rung = waiting.iter().filter(|waiting| is_rung(&seat, waiting)).count();
+        for post in [&a, &b, &a, &b] {
+            assert!(matches!(lend(post), Answer::Nothing(Blocked::Delayed)));
+        }
+        assert!(rung <= 1 && !waiting.iter().any(|waiting| is_rung(&seat, waiting)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::book::{Ledger, OFFSETS_MAX, Parked, Spent};
 use super::doom::Reaper;
-use super::entries::Next;
+use super::entries::{Next, is_deferred};
 use std::sync::Arc;
 
 use super::event::{Event, Last, Reason, Reopening, Round, Run, Settle, Skip, Wait};
@@ -57,6 +57,7 @@ impl Ledger {
             }
             Event::Waits { run, why, due, .. } => self.apply_waits(*run, *why, *due),
             Event::Parked { run, wall, reason } => self.apply_parked(*run, *wall, reason),
+            Event::Deferred { run, due, .. } => self.apply_deferred(*run, *due),
             Event::Redriven { run, due } => self.apply_redriven(*run, *due),
             Event::Dropped { run } => {
                 self.unpark(run.partition, run.first, run.end());
@@ -210,11 +211,12 @@ impl Ledger {
         let mut settled = end.saturating_sub(cursor);
         let Self { entries, given, .. } = self;
         entries.change(partition, floor..end.min(cursor), |group, held| {
-            let others = match group.tag.state() {
-                State::Leased => held?.slot != slot,
+            let (state, hold) = (group.tag.state(), held?);
+            let others = match state {
+                State::Leased => hold.slot != slot,
                 state => state == State::Exhausted,
             };
-            if others || held.is_none() {
+            if others || is_deferred(state, hold.slot) {
                 return None;
             }
             settled += group.count;
@@ -311,11 +313,11 @@ impl Ledger {
                     State::Exhausted => (State::Exhausted, held.time),
                     _ => (State::Withdrawn, held.time),
                 };
-                // Of what was redriven, every token was void before.
-                let redriven = matches!(group.tag.state(), State::Withdrawn | State::Exhausted)
-                    && held.slot == Void::Settled.slot();
-                let why = if redriven { Void::Settled } else { Void::Reset };
-                Some((state, Hold { lease: BEFORE, time, slot: why.slot() }))
+                // Of what was redriven, every token was void before; of what is deferred, there was none.
+                let kept = [Void::Settled.slot(), Void::Deferred.slot()].contains(&held.slot);
+                let kept = kept && matches!(group.tag.state(), State::Withdrawn | State::Exhausted);
+                let slot = if kept { held.slot } else { Void::Reset.slot() };
+                Some((state, Hold { lease: BEFORE, time, slot }))
             });
         }
         let Self { owners, members, .. } = self;

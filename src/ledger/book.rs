@@ -82,6 +82,8 @@ pub(crate) struct Counts {
     pub(crate) delayed: u64,
     /// Due to be handed out again.
     pub(crate) due: u64,
+    /// Of those that wait, the ones that were never handed out.
+    pub(crate) deferred: u64,
     /// Set aside.
     pub(crate) parked: u64,
     /// Waiting for their dead letter.
@@ -233,6 +235,7 @@ impl Ledger {
             leased: index.leased,
             delayed,
             due: index.waiting - delayed,
+            deferred: index.deferred,
             parked: self.parked.len() as u64,
             exhausted: index.exhausted,
             dead_lettered: self.totals.dead_lettered,

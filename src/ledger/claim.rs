@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::book::Ledger;
 use super::deliver::Terms;
+use super::entries::is_deferred;
 use super::event::{Event, MemberId, Run, Settle};
 use super::times::{NEVER, Now, micros};
 use super::window::{CHUNK, Group, State, chunk_of, chunks_of, span_of};
@@ -149,7 +150,7 @@ impl Ledger {
             }
             let end = id.offset().saturating_add(1);
             let group = window.groups(id.offset()..end).next();
-            let Some(group) = group.filter(|group| group.tag.state().may_come()) else {
+            let Some(group) = group.filter(|group| self.was_given(group)) else {
                 claims.refused.push((id, Unclaimed::NotPending));
                 continue;
             };
@@ -269,7 +270,7 @@ impl Ledger {
         let start = number * CHUNK;
         let mut in_vain = true;
         let span = first.max(start)..start + CHUNK;
-        for group in window.groups(span).filter(|group| group.tag.state().may_come()) {
+        for group in window.groups(span).filter(|group| self.was_given(group)) {
             let holder = self.entries.index.holds.get(group.hold).slot;
             for part in self.parts(partition, group) {
                 if !gate.is_idle(part.touched) {
@@ -300,11 +301,18 @@ impl Ledger {
         Ok(in_vain)
     }
 
+    /// Whether entries are pending that were handed out before. Those that wait for their own time are
+    /// nobody's to claim: they have not been idle, they were not there yet.
+    fn was_given(&self, group: &Group) -> bool {
+        let state = group.tag.state();
+        state.may_come() && !is_deferred(state, self.entries.index.holds.get(group.hold).slot)
+    }
+
     /// When what is pending in a chunk was first touched; `NEVER` if nothing is.
     pub(super) fn touched_in(&self, partition: u32, number: u64) -> Moment {
         let window = self.entries.window(partition).into_iter();
         let groups = window.flat_map(|w| w.groups(number * CHUNK..number * CHUNK + CHUNK));
-        let pending = groups.filter(|group| group.tag.state().is_pending());
+        let pending = groups.filter(|group| self.was_given(group));
         let parts = pending.flat_map(|group| self.parts(partition, group));
         parts.map(|part| part.touched).min().unwrap_or(NEVER)
     }

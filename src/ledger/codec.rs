@@ -32,6 +32,7 @@
 //! | 25 | dead-lettered | run |
 //! | 26 | settled, now available again | run |
 //! | 28 | passed by its filter | partition, one past the last offset, what is counted (u8: 0 nothing, 1 acked, 2 lost, 3 trimmed), if anything: how many |
+//! | 29 | deferred: new, and not due yet | run, delay, wall of the start |
 //! | 30 | paused or resumed | what (u8: 0 resumed, 1 paused, 2 paused for a time), if for a time: delay, wall of the start |
 //!
 //! Totals are the numbers of entries acked, discarded, lost, trimmed (unread, pending, delayed and
@@ -103,9 +104,10 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::Settled { run, how: Settle::AckedById } => put_run(out, 21, *run),
         Event::Waits { run, why: Wait::Release, .. } => put_run(out, 9, *run),
         Event::Waits { run, why, delay, wall, .. } => {
-            put_run(out, if *why == Wait::Time { 7 } else { 8 }, *run);
-            put_delay(out, *delay, *wall);
+            let tag = if *why == Wait::Time { 7 } else { 8 };
+            put_waits(out, tag, *run, *delay, *wall);
         }
+        Event::Deferred { run, delay, wall, .. } => put_waits(out, 29, *run, *delay, *wall),
         Event::Redriven { run, .. } => put_run(out, 11, *run),
         Event::Dropped { run } => put_run(out, 12, *run),
         Event::Skipped { partition, first, end, why } => {
@@ -213,6 +215,11 @@ fn read_event(reader: &mut Reader<'_>, now: Now) -> Result<Event, Inconsistent> 
             end: reader.number()?,
             how: read_pass(reader)?,
         },
+        29 => {
+            let run = read_run(reader)?;
+            let (delay, wall) = read_delay(reader)?;
+            Event::Deferred { run, due: now.end_of(delay, wall), delay, wall }
+        }
         30 => read_pause(reader, now)?,
         tag => return read_given_up(tag, reader, now),
     })
@@ -377,6 +384,11 @@ fn read_waits(reader: &mut Reader<'_>, why: Wait, now: Now) -> Result<Event, Inc
     let run = read_run(reader)?;
     let (delay, wall) = read_delay(reader)?;
     Ok(Event::Waits { run, why, due: now.end_of(delay, wall), delay, wall })
+}
+
+fn put_waits(out: &mut Vec<u8>, tag: u8, run: Run, delay: u64, wall: u64) {
+    put_run(out, tag, run);
+    put_delay(out, delay, wall);
 }
 
 fn put_delay(out: &mut Vec<u8>, delay: u64, wall: u64) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::book::{Ledger, OFFSETS_MAX};
+use super::defer::Deferral;
 use super::event::{Event, MemberId, Run, Settle, Skip};
 use super::hold::LEASES_MAX;
 use super::policy::Exhausted;
@@ -72,12 +73,39 @@ impl Ledger {
         guilty.map(|group| group.first)
     }
 
-    /// Leases `runs` to a member, all under one number, which it returns. Each run either waits
-    /// and is due, or is new: such runs are in order, those of a partition one behind the other,
-    /// and what lies between them and the cursor is passed.
+    /// Leases `runs` to a member, all under one number, which it returns, and puts off what the read
+    /// met between them. Each run either waits and is due, or is new: such runs are in order, those of
+    /// a partition one behind the other, and what lies between the cursor, them and the deferrals is
+    /// passed.
     ///
     /// # Errors
     /// [`Error::NotAMember`]; [`Error::LimitReached`] after 2^48 leases in one opening.
+    pub(crate) fn hand_out_or_defer(
+        &self,
+        now: Now,
+        member: MemberId,
+        lease: Duration,
+        runs: &[Run],
+        mut deferrals: &[Deferral],
+        out: &mut Vec<Event>,
+    ) -> Result<u64> {
+        let Terms { number, deadline, alive_until, wall } = self.terms(now, member, lease)?;
+        let (from, mut ahead) = (out.len(), None);
+        for (n, run) in runs.iter().enumerate() {
+            let (run, lease, slot) = (*run, number, member.slot);
+            self.defer_until(n, &mut deferrals, &mut ahead, from, out);
+            let follows = self.pass_to(run, &mut ahead, out);
+            let event =
+                Event::HandedOut { run, lease, slot, deadline, alive_until, at: now.at, wall };
+            debug_assert!(follows || self.check(&event) == Ok(()), "{event:?}");
+            out.push(event);
+        }
+        self.defer_until(usize::MAX, &mut deferrals, &mut ahead, from, out);
+        Ok(number)
+    }
+
+    /// The same where all is due.
+    #[cfg(test)]
     pub(crate) fn hand_out(
         &self,
         now: Now,
@@ -86,16 +114,7 @@ impl Ledger {
         runs: &[Run],
         out: &mut Vec<Event>,
     ) -> Result<u64> {
-        let Terms { number, deadline, alive_until, wall } = self.terms(now, member, lease)?;
-        let mut ahead = None;
-        for run in runs {
-            let (run, lease, slot, at) = (*run, number, member.slot, now.at);
-            let follows = self.pass_to(run, &mut ahead, out);
-            let event = Event::HandedOut { run, lease, slot, deadline, alive_until, at, wall };
-            debug_assert!(follows || self.check(&event) == Ok(()), "{event:?}");
-            out.push(event);
-        }
-        Ok(number)
+        self.hand_out_or_defer(now, member, lease, runs, &[], out)
     }
 
     /// What the next leases of a member go by.

@@ -4,7 +4,7 @@
 //!
 //! Invariants (besides those of the parts)
 //! 1. `leased`, `waiting`, `suspects` and `exhausted` count the entries in these states; suspects
-//!    wait, too.
+//!    wait, too, and so do the `deferred` ones, which were never handed out.
 //! 2. `leased_by[slot]` counts the entries leased by the member in that slot.
 //! 3. A chunk is in `bounds` under its `earliest`, exactly if that is not `NEVER`.
 //! 4. Each pending entry has a hold, and no other entry has one.
@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::due::Due;
 use super::hold::{Hold, Holds, NONE};
+use super::settle::Void;
 use super::sizes::Sizes;
 use super::times::NEVER;
 use super::touch::Touches;
@@ -56,6 +57,7 @@ pub(super) struct Index {
     pub(super) waiting: u64,
     pub(super) suspects: u64,
     pub(super) exhausted: u64,
+    pub(super) deferred: u64,
     pub(super) leased_by: Vec<u64>,
     pub(super) touches: Touches,
     /// Empty where nobody bounds the bytes in flight.
@@ -72,6 +74,7 @@ impl Entries {
             waiting: 0,
             suspects: 0,
             exhausted: 0,
+            deferred: 0,
             leased_by: Vec::new(),
             touches: Touches::default(),
             sizes: Sizes::default(),
@@ -306,6 +309,7 @@ impl Index {
             self.exhausted += count;
         } else {
             self.waiting += count;
+            self.deferred += if is_deferred(state, slot) { count } else { 0 };
             self.suspects += if state == State::Suspect { count } else { 0 };
         }
     }
@@ -318,6 +322,7 @@ impl Index {
             self.exhausted -= count;
         } else {
             self.waiting -= count;
+            self.deferred -= if is_deferred(state, slot) { count } else { 0 };
             self.suspects -= if state == State::Suspect { count } else { 0 };
         }
     }
@@ -327,6 +332,11 @@ fn spans(partition: u32, window: &Window) -> impl Iterator<Item = (u32, Range<u6
     let chunks = if window.leased > 0 { Some(&window.chunks) } else { None };
     let leased = chunks.into_iter().flatten().filter(|(_, chunk)| chunk.leased > 0);
     leased.map(move |(n, _)| (partition, n * CHUNK..n * CHUNK + CHUNK))
+}
+
+/// Whether entries in that state, whose hold has that slot, were never handed out.
+pub(super) fn is_deferred(state: State, slot: u16) -> bool {
+    state == State::Withdrawn && slot == Void::Deferred.slot()
 }
 
 fn count_if(counts: bool, group: &Group) -> u64 {

@@ -254,6 +254,8 @@ pub(crate) enum Event {
     },
     /// Pending entries were set aside.
     Parked { run: Run, wall: u64, reason: Reason },
+    /// New entries wait for their own time, `delay` microseconds from the wall time `wall`.
+    Deferred { run: Run, due: Moment, delay: u64, wall: u64 },
     /// Parked entries are available again, as if never delivered.
     Redriven { run: Run, due: Moment },
     /// Parked entries are done with.
@@ -313,6 +315,10 @@ impl Event {
                 Self::Extended { deadline, late, at, .. },
                 Self::Extended { deadline: other, late: l, at: a, .. },
             ) => (deadline, late, at) == (other, l, a),
+            (
+                Self::Deferred { due, delay, wall, .. },
+                Self::Deferred { due: other, delay: l, wall: w, .. },
+            ) => (due, delay, wall) == (other, l, w),
             (Self::Parked { wall, reason, .. }, Self::Parked { wall: other, reason: why, .. }) => {
                 (wall, reason) == (other, why)
             }
@@ -340,6 +346,7 @@ impl Event {
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
             | Self::Claimed { run, .. }
+            | Self::Deferred { run, .. }
             | Self::Parked { run, .. }
             | Self::Redriven { run, .. }
             | Self::Dropped { run }
@@ -358,6 +365,7 @@ impl Event {
             | Self::Settled { run, .. }
             | Self::Waits { run, .. }
             | Self::Claimed { run, .. }
+            | Self::Deferred { run, .. }
             | Self::Parked { run, .. }
             | Self::Redriven { run, .. }
             | Self::Dropped { run }

@@ -17,6 +17,8 @@
 //!                        └────┴──────────────▶ suspect ─┘
 //! ```
 //!
+//! A fresh entry that is not due yet goes to withdrawn first, and is leased from there.
+//!
 //! | file | holds |
 //! |---|---|
 //! | `event` | what can happen; runs, claims, member ids |
@@ -26,6 +28,7 @@
 //! | `due` | what waits, by time |
 //! | `sizes` | how many bytes are in flight |
 //! | `touch` | when entries were last handed out or extended |
+//! | `defer` | new entries that say when they are to be handed out |
 //! | `entries` | the windows with their indexes, kept in step |
 //! | `member` | who is in the group, and for how long |
 //! | `owner` | which member reads which partition |
@@ -44,6 +47,7 @@ mod backoff;
 mod book;
 mod claim;
 mod codec;
+mod defer;
 mod deliver;
 mod doom;
 mod due;
@@ -83,6 +87,7 @@ pub(crate) use backoff::{Backoff, Wait};
 pub(crate) use book::{Ledger, PendingEntry, Spent, Standing};
 pub(crate) use claim::Claims;
 pub(crate) use codec::{decode, encode};
+pub(crate) use defer::Deferral;
 pub(crate) use deliver::Then;
 pub(crate) use doom::{Doomed, Intent, Revival};
 pub(crate) use event::{Claim, Event, MemberId, Pass, Round, Run, Settle, Skip};

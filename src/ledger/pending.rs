@@ -1,6 +1,7 @@
 //! What is pending, as others see it: in numbers, entry by entry, and by who holds it.
 
 use super::book::{Ledger, PendingEntry, Standing};
+use super::entries::is_deferred;
 use super::event::{MemberId, Run};
 use super::window::{CHUNK, Group, State, Window, chunk_of, chunks_of, span_of};
 use crate::clock::Moment;
@@ -60,7 +61,10 @@ impl Ledger {
             let (entry, lease) = self.pending_entry(partition, &group);
             (group.first..group.end()).map(move |at| {
                 let id = EntryId::new(partition, at);
-                let touched = self.entries.index.touches.of(id, lease);
+                let touched = match entry.touched {
+                    Moment::NEVER => Moment::NEVER,
+                    _ => self.entries.index.touches.of(id, lease),
+                };
                 PendingEntry { id, touched, ..entry }
             })
         })
@@ -88,7 +92,12 @@ impl Ledger {
             member: member.map(|member| &*member.name),
             attempts: group.tag.attempts(),
             lease: self.lease_number(hold),
-            touched: Moment::ZERO,
+            // One that waits for its own time is not idle.
+            touched: if is_deferred(group.tag.state(), hold.slot) {
+                Moment::NEVER
+            } else {
+                Moment::ZERO
+            },
         };
         (entry, hold.lease)
     }

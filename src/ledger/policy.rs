@@ -24,6 +24,8 @@ pub(crate) struct Policy {
     pub(crate) max_in_flight_per_consumer: u64,
     /// How many bytes may be leased at once.
     pub(crate) max_in_flight_bytes: u64,
+    /// How many entries may wait for their own time.
+    pub(crate) delayed_max: u64,
     /// How long a member may go on with what it held of a partition that was taken from it.
     pub(crate) revocation_timeout: Duration,
     /// What happens where the log no longer has what comes next.
@@ -51,6 +53,7 @@ impl Default for Policy {
             max_in_flight: 100_000,
             max_in_flight_per_consumer: u64::MAX,
             max_in_flight_bytes: u64::MAX,
+            delayed_max: 1_000_000,
             revocation_timeout: Duration::from_secs(60),
             on_trimmed: OnTrimmed::Earliest,
             ack: AckMode::Explicit,

@@ -2,6 +2,7 @@
 //! going back or forth, and losing what the log no longer has.
 
 use super::book::{Ledger, OFFSETS_MAX};
+use super::entries::is_deferred;
 use super::event::{Event, MemberId, Run, Settle, Skip};
 use super::owner::Owner;
 use super::policy::OnTrimmed;
@@ -11,7 +12,8 @@ use crate::id::EntryId;
 use crate::loss::Loss;
 
 impl Ledger {
-    /// Settles all of a partition up to `id` that no other member holds, handed out or not.
+    /// Settles all of a partition up to `id` that no other member holds, handed out or not; what the
+    /// group has deferred stays.
     /// Returns how many entries that are. `seen` is the generation that the caller knows of.
     ///
     /// # Errors
@@ -65,12 +67,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether an entry is neither settled nor in another member's hands.
+    /// Whether an entry is neither settled nor in another member's hands, nor apart from the order
+    /// because it waits for its own time.
     pub(super) fn goes_through(&self, group: &Group, slot: u16) -> bool {
         match group.tag.state() {
             // What is on its way to the dead letters stays on it.
             State::Settled | State::Exhausted => false,
             State::Leased => self.entries.index.holds.get(group.hold).slot == slot,
+            State::Withdrawn => {
+                !is_deferred(State::Withdrawn, self.entries.index.holds.get(group.hold).slot)
+            }
             _ => true,
         }
     }

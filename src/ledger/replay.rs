@@ -100,6 +100,7 @@ impl Ledger {
                 |state| state == State::Leased,
                 "what is not leased waits again",
             ),
+            Event::Deferred { run, .. } => self.check_deferred(*run),
             Event::Redriven { run, .. } | Event::Dropped { run } => self.check_parked(*run),
             Event::Skipped { partition, first, end, .. } => {
                 let window = self.entries.window(*partition);

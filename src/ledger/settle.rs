@@ -35,6 +35,8 @@ pub(super) enum Void {
     Reset = 2,
     Settled = 3,
     Revoked = 4,
+    /// There was none: the entry waits for its own time, and was never handed out.
+    Deferred = 5,
 }
 
 impl Void {

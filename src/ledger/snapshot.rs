@@ -20,7 +20,8 @@
 //! | pause | what (u8: 0 none, 1 paused, 2 paused for a time), if for a time: what is left of it |
 //!
 //! The slot of a leased or waiting run is its member's; of another, why its lease is void (0
-//! released, 1 left, 2 reset, 3 settled, 4 revoked). Entries between runs are settled or parked; the floor is
+//! released, 1 left, 2 reset, 3 settled, 4 revoked, 5 never handed out, because it waits for its own
+//! time). Entries between runs are settled or parked; the floor is
 //! where the first run begins, or the cursor. Equal neighbours are one run, so equal ledgers have
 //! equal snapshots.
 //!
@@ -372,7 +373,11 @@ impl Ledger {
                 ensure(may, "a lease in another member's partition")?;
             }
             State::Waiting => ensure(lease != BEFORE, "a lease that was not given")?,
-            _ => ensure(slot <= Void::Revoked.slot(), "no such reason")?,
+            _ => {
+                ensure(slot <= Void::Deferred.slot(), "no such reason")?;
+                let new = state == State::Withdrawn && attempts == 0 && lease == BEFORE;
+                ensure(slot != Void::Deferred.slot() || new, "what was handed out is deferred")?;
+            }
         }
         let delay = if state.waits() { reader.number()? } else { 0 };
         Ok(Stored { first, count, tag: Tag::new(state, attempts), lease, slot, delay })

@@ -2,6 +2,7 @@
 //! form. Here is what they share.
 
 mod claims;
+mod deferring;
 mod graves;
 mod handover;
 mod hands;
@@ -23,7 +24,7 @@ use super::book::Ledger;
 use super::event::{Claim, Event, MemberId, Run};
 use super::policy::{Exhausted, Policy};
 use super::times::{Now, later};
-use super::{Again, Target, decode, encode};
+use super::{Again, Deferral, Target, decode, encode};
 use crate::clock::Moment;
 use crate::error::{Lost, Result};
 use crate::id::EntryId;
@@ -210,4 +211,12 @@ fn reasons(lost: &[(EntryId, Lost)]) -> Vec<Lost> {
     let mut reasons: Vec<Lost> = lost.iter().map(|(_, why)| *why).collect();
     reasons.dedup();
     reasons
+}
+
+/// Puts off runs that are due in so many seconds.
+fn defer(desk: &mut Desk, runs: &[Run], seconds: u64) {
+    let (now, until) = (desk.now, desk.now.wall + seconds * SECOND);
+    let ids = runs.iter().flat_map(|run| run.ids());
+    let deferrals: Vec<_> = ids.map(|id| Deferral::new(now, id, until, 0)).collect();
+    desk.run(|ledger, _, out| ledger.defer(&deferrals, out));
 }

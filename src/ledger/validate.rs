@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Ledger;
-use super::hold::NONE;
+use super::entries::is_deferred;
+use super::hold::{BEFORE, NONE};
 use super::owner::Owner;
 use super::times::NEVER;
 use super::window::{CHUNK, State, Tag, Window, chunk_of, span_of};
@@ -17,6 +18,7 @@ struct Found {
     waiting: u64,
     suspects: u64,
     exhausted: BTreeSet<EntryId>,
+    deferred: u64,
     leased_by: BTreeMap<u16, u64>,
     leased_under: BTreeMap<u64, u64>,
     refs: BTreeMap<u32, u64>,
@@ -94,6 +96,10 @@ impl Ledger {
                     found.due.extend(offsets.map(due));
                     found.waiting += group.count;
                     found.suspects += if state == State::Suspect { group.count } else { 0 };
+                    if is_deferred(state, hold.slot) {
+                        found.deferred += group.count;
+                        assert_eq!((hold.lease, group.tag.attempts()), (BEFORE, 0), "{group:?}");
+                    }
                 }
             }
             found.leased += leased;
@@ -116,8 +122,8 @@ impl Ledger {
 
     fn validate_index(&self, found: &Found) {
         let index = &self.entries.index;
-        let counts = (index.leased, index.waiting, index.suspects);
-        assert_eq!(counts, (found.leased, found.waiting, found.suspects));
+        let counts = (index.leased, index.waiting, index.suspects, index.deferred);
+        assert_eq!(counts, (found.leased, found.waiting, found.suspects, found.deferred));
         for (slot, count) in (0..).zip(&index.leased_by) {
             assert_eq!(*count, found.leased_by.get(&slot).copied().unwrap_or(0), "slot {slot}");
         }

@@ -187,7 +187,7 @@ impl Log {
         self.segments.read().first().map_or_else(|| self.visible(), |segment| segment.base)
     }
 
-    fn put_all(&self, writer: &mut Writer, draft: &Draft, time: u64) {
+    pub(super) fn put_all(&self, writer: &mut Writer, draft: &Draft, time: u64) {
         let mut pieces = draft.pieces().peekable();
         while let Some(piece) = pieces.next() {
             self.put(writer, &piece, time, pieces.peek().is_some());
@@ -220,7 +220,7 @@ impl Log {
 
     /// Lets readers see what was stored, unless it has to be durable first.
     #[inline]
-    fn publish(&self, writer: &Writer, first: u64) -> Placed {
+    pub(super) fn publish(&self, writer: &Writer, first: u64) -> Placed {
         let mut ring = false;
         if self.settings.staging == Staging::Off {
             if let Some(active) = &writer.active {
@@ -237,7 +237,7 @@ impl Log {
 
     /// Locks the writer once `bytes` of frames go into its active segment.
     #[inline]
-    fn make_room(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn make_room(&self, bytes: u64, time: u64) -> Result<MutexGuard<'_, Writer>> {
         let mut writer = self.open_writer()?;
         if !writer.fits(bytes) {
             drop(writer);

@@ -11,6 +11,8 @@
 //! | 1 | subject | UTF-8 |
 //! | 2 | key | any |
 //! | 3 | header | name length `u16`, name in UTF-8, value |
+//! | 4 | due | when groups are to hand it out, `u64`, microseconds since 1970; stands first |
+//! | 5 | unique key | any |
 //! | 6 | dead letter | what it tells of its original |
 //! | 7 | addressee | the number of the one group it is for, `u64` |
 //!
@@ -27,6 +29,8 @@ const FIELD_BYTES: usize = 5;
 const SUBJECT: u8 = 1;
 const KEY: u8 = 2;
 const HEADER: u8 = 3;
+const DUE: u8 = 4;
+const UNIQUE: u8 = 5;
 const LETTER: u8 = 6;
 const ADDRESSEE: u8 = 7;
 
@@ -43,6 +47,10 @@ pub(crate) struct Fields<'a> {
     pub(crate) headers: &'a [(&'a str, &'a [u8])],
     pub(crate) letter: Option<&'a [u8]>,
     pub(crate) addressee: Option<u64>,
+    /// When groups are to hand it out: microseconds since 1970.
+    pub(crate) due: Option<u64>,
+    /// What it is known by where nothing may be appended twice.
+    pub(crate) unique: Option<&'a [u8]>,
 }
 
 impl Fields<'_> {
@@ -50,7 +58,8 @@ impl Fields<'_> {
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         let named = self.subject.is_some() || self.key.is_some() || !self.headers.is_empty();
-        !named && self.letter.is_none() && self.addressee.is_none()
+        let told = self.letter.is_some() || self.addressee.is_some();
+        !named && !told && self.due.is_none() && self.unique.is_none()
     }
 
     /// The length of the fields' encoding.
@@ -63,6 +72,8 @@ impl Fields<'_> {
             .sum();
         self.subject.map_or(0, |subject| FIELD_BYTES + subject.len())
             + self.key.map_or(0, |key| FIELD_BYTES + key.len())
+            + self.due.map_or(0, |_| FIELD_BYTES + size_of::<u64>())
+            + self.unique.map_or(0, |key| FIELD_BYTES + key.len())
             + headers
             + self.letter.map_or(0, |letter| FIELD_BYTES + letter.len())
             + self.addressee.map_or(0, |_| FIELD_BYTES + size_of::<u64>())
@@ -90,12 +101,20 @@ impl Fields<'_> {
     }
 
     fn encode_fields(&self, into: &mut Vec<u8>) {
+        if let Some(due) = self.due {
+            field(DUE, size_of::<u64>(), into);
+            into.extend_from_slice(&due.to_le_bytes());
+        }
         if let Some(subject) = self.subject {
             field(SUBJECT, subject.len(), into);
             into.extend_from_slice(subject.as_bytes());
         }
         if let Some(key) = self.key {
             field(KEY, key.len(), into);
+            into.extend_from_slice(key);
+        }
+        if let Some(key) = self.unique {
+            field(UNIQUE, key.len(), into);
             into.extend_from_slice(key);
         }
         for (name, value) in self.headers {
@@ -161,7 +180,9 @@ impl Draft {
         let at = self.bytes.len();
         fields.encode(&mut self.bytes);
         if let Some(subject) = fields.subject {
-            self.note(at + LENGTHS_BYTES + fields.payload.len() + FIELD_BYTES, subject);
+            let due_bytes = fields.due.map_or(0, |_| FIELD_BYTES + size_of::<u64>());
+            let before = LENGTHS_BYTES + fields.payload.len() + due_bytes;
+            self.note(at + before + FIELD_BYTES, subject);
         }
         self.count += 1;
         self.open = Some((count + 1, start));
@@ -283,6 +304,18 @@ pub(crate) enum Field<'a> {
     Header(&'a str, &'a [u8]),
     Letter(&'a [u8]),
     Addressee(u64),
+    Unique(&'a [u8]),
+}
+
+/// When an entry with these fields is to be handed out. That field stands first, so that whoever
+/// hands entries out need not look at the others.
+#[inline]
+pub(crate) fn due(fields: &[u8]) -> Option<u64> {
+    if *fields.first()? != DUE {
+        return None;
+    }
+    let value = fields.get(FIELD_BYTES..)?.first_chunk()?;
+    (frame::u32_at(fields, 1) == 8).then(|| u64::from_le_bytes(*value))
 }
 
 /// The known fields in `bytes`, in order. Ends early at bytes that make no sense; the frame's sum
@@ -297,6 +330,7 @@ pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
             match tag {
                 SUBJECT => return std::str::from_utf8(value).ok().map(Field::Subject),
                 KEY => return Some(Field::Key(value)),
+                UNIQUE => return Some(Field::Unique(value)),
                 HEADER => {
                     let (name_bytes, rest) = value.split_first_chunk()?;
                     let (name, value) =
@@ -336,6 +370,8 @@ mod tests {
             headers: &headers,
             letter: Some(b"l"),
             addressee: Some(9),
+            due: Some(77),
+            unique: Some(b"u"),
         };
         let mut draft = Draft::default();
         draft.push(&wanted);
@@ -349,12 +385,14 @@ mod tests {
         let expected = [
             Field::Subject("a.b"),
             Field::Key(b"k"),
+            Field::Unique(b"u"),
             Field::Header("trace", b"abc"),
             Field::Header("", b""),
             Field::Letter(b"l"),
             Field::Addressee(9),
         ];
         assert_eq!(fields(stored).collect::<Vec<_>>(), expected);
+        assert_eq!(due(stored), Some(77));
     }
 
     #[test]
@@ -380,7 +418,23 @@ mod tests {
         assert_eq!(fields(&bytes).collect::<Vec<_>>(), [Field::Key(b"k")]);
         for end in 0..bytes.len() {
             fields(&bytes[..end]).for_each(drop);
+            assert_eq!(due(&bytes[..end]), None);
             split(&bytes[..end], 0);
         }
+    }
+    #[test]
+    fn only_a_due_time_of_the_right_length_that_stands_first_counts() {
+        let mut bytes = Vec::new();
+        field(DUE, 8, &mut bytes);
+        bytes.extend_from_slice(&9_u64.to_le_bytes());
+        assert_eq!(due(&bytes), Some(9));
+        for end in 0..bytes.len() {
+            assert_eq!(due(&bytes[..end]), None, "{end} bytes");
+        }
+        let mut behind = Vec::new();
+        field(KEY, 0, &mut behind);
+        behind.extend_from_slice(&bytes);
+        bytes[1] = 7;
+        assert_eq!((due(&behind), due(&bytes)), (None, None));
     }
 }

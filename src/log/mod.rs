@@ -12,6 +12,7 @@
 //! | `settings` | what a log is told when it is opened |
 //! | `active` | the segment that is appended to |
 //! | `append` | the writer: appending, rolling, sealing |
+//! | `conditional` | appending only if the log ends where it is believed to end |
 //! | `flush` | what is durable: flushing, group commit, closing |
 //! | `cursor` | reading runs of frames in order |
 //! | `subjects` | how many entries of a segment have which subject |
@@ -30,6 +31,7 @@
 mod active;
 mod adopt;
 mod append;
+mod conditional;
 mod count;
 mod create;
 mod cursor;
@@ -56,7 +58,7 @@ mod trim;
 pub(crate) use append::{Log, Placed};
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
-pub(crate) use entry::{Draft, Field, Fields, Piece, fields, subject};
+pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields, subject};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 

@@ -7,14 +7,12 @@
 //! 3. `past` holds the states since the last time all was synced: a crash may bring any back.
 //! 4. An entry without a fate was never handed out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
+use super::sight::Sight;
 use super::world::{LATE, Partition, Verdict};
-use crate::error::Result;
-use crate::group::Group;
 use crate::id::{EntryId, Token};
 use crate::ledger::Exhausted;
-use crate::pending::PendingQuery;
 
 /// What an entry is to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,40 +80,6 @@ pub(super) struct Model {
     opened_at: u64,
     /// Whether hand-outs are stopped for good, as far as that is known.
     pub(super) paused: Option<bool>,
-}
-
-/// What a group shows of itself.
-#[derive(Debug)]
-pub(super) struct Sight {
-    next: Vec<u64>,
-    pub(super) pending: BTreeMap<EntryId, u16>,
-    parked: BTreeSet<EntryId>,
-    lag: u64,
-}
-
-impl Sight {
-    pub(super) fn of(group: &Group) -> Result<Self> {
-        let info = group.info()?;
-        let pending = group.pending_entries(&PendingQuery::new().max(u32::MAX))?;
-        Ok(Self {
-            next: info.partitions.iter().map(|partition| partition.next).collect(),
-            pending: pending.iter().map(|entry| (entry.id, entry.attempts)).collect(),
-            parked: group.parked(usize::MAX)?.into_iter().map(|parked| parked.id).collect(),
-            lag: group.lag()?,
-        })
-    }
-
-    pub(super) fn state(&self, id: EntryId) -> State {
-        if let Some(attempts) = self.pending.get(&id) {
-            State::Back(*attempts)
-        } else if self.parked.contains(&id) {
-            State::Parked
-        } else if id.offset() >= self.next[id.partition() as usize] {
-            State::New
-        } else {
-            State::Done
-        }
-    }
 }
 
 impl Rules {
@@ -247,7 +211,8 @@ impl Model {
         }
         let before = self.first(id.partition())..id.offset();
         let mut before = before.rev().map(|offset| EntryId::new(id.partition(), offset));
-        let forerunner = before.find(|id| self.takes(partitions, *id));
+        let forerunner =
+            before.find(|id| self.takes(partitions, *id) && !is_delayed(partitions, *id));
         if forerunner.is_some_and(|id| self.now(id) == [State::New]) {
             return Err(format!("{id} was handed out before its forerunner"));
         }
@@ -265,15 +230,26 @@ impl Model {
         Ok(())
     }
 
-    /// All up to `end` was settled, but for what is parked; or that may have happened. What is in
+    /// All up to `end` was settled, but for what is parked or `delayed`; or that may have happened. What is in
     /// doubt may be parked already.
-    pub(super) fn settled_through(&mut self, partition: u32, end: u64, done: Option<bool>) {
+    pub(super) fn settled_through(
+        &mut self,
+        partition: u32,
+        end: u64,
+        done: Option<bool>,
+        partitions: &[Partition],
+    ) {
         for offset in self.first(partition)..end {
             let id = EntryId::new(partition, offset);
             let parked = self.may_be_parked(id) && self.rules.end() == State::Parked;
             match done {
                 None => self.perhaps(id, State::Done),
                 Some(_) if self.now(id) == [State::Parked] => {}
+                // It stays if a read came by it before it was due.
+                Some(_) if is_delayed(partitions, id) && self.attempts(id) == 0 => {
+                    self.set(id, State::Done);
+                    self.perhaps(id, State::Back(0));
+                }
                 Some(_) if parked => {
                     self.set(id, State::Done);
                     self.perhaps(id, State::Parked);
@@ -377,7 +353,7 @@ impl Model {
                 }
                 lag += u64::from(matches!(seen, State::New | State::Back(_)));
                 if offset >= starts[partition as usize] {
-                    self.judge_one(id, seen)?;
+                    self.judge_one(id, seen, is_delayed(partitions, id))?;
                 } else if seen != State::Done {
                     return Err(format!("{id} was trimmed and is {seen:?}"));
                 }
@@ -398,12 +374,14 @@ impl Model {
         Ok(())
     }
 
-    fn judge_one(&self, id: EntryId, seen: State) -> Verdict {
+    fn judge_one(&self, id: EntryId, seen: State, delayed: bool) -> Verdict {
         let allowed: Vec<State> = match self.fates.get(&id) {
             Some(fate) => fate.past.iter().chain(&fate.now).chain(&fate.soon).copied().collect(),
             None => vec![State::New],
         };
-        if allowed.iter().any(|state| self.rules.becomes(*state, seen)) {
+        // A read that comes by before it is due leaves it to wait, and nobody is told.
+        let passed = delayed && seen == State::Back(0) && allowed.contains(&State::New);
+        if passed || allowed.iter().any(|state| self.rules.becomes(*state, seen)) {
             return Ok(());
         }
         Err(format!("{id} is {seen:?} after opening, and was {allowed:?}"))
@@ -429,4 +407,11 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a read may go past an entry.
+fn is_delayed(partitions: &[Partition], id: EntryId) -> bool {
+    let offset = usize::try_from(id.offset()).expect("there are few entries");
+    let item = partitions[id.partition() as usize].items.get(offset);
+    item.is_some_and(|item| item.due.is_some_and(|due| due > item.time))
 }

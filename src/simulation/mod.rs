@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `world` | the disk, and what the stream must hold: entries byte for byte |
 //! | `groups` | what each group must know: who has what, how often, and what is settled |
+//! | `sight` | what a group shows |
 //! | `script` | a random workload: one life of the stream from opening to its end |
 //! | `workers` | the part of the workload that consumers do |
 //! | `positions` | the part that moves groups as a whole: resets and trims |
+//! | `writers` | the part that appends under conditions: once for each key, or behind a known entry |
 //! | `drain` | that nothing is stuck: everything that is owed is delivered |
 //! | `cuts` | the power is cut anywhere, recovery included |
 //! | `faults` | the n-th call fails, for all n; a full disk |
@@ -32,6 +34,8 @@ mod positions;
 mod retaining;
 mod rot;
 mod script;
+mod sight;
 mod steer;
 mod workers;
 mod world;
+mod writers;

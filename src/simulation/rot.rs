@@ -2,8 +2,8 @@
 //! stream that was closed and of one that was killed. What is served then is what was appended, or
 //! there is a typed error; and one group's damage leaves the others and the stream alone.
 
-use super::groups::Sight;
 use super::script::options;
+use super::sight::Sight;
 use super::world::{Verdict, World};
 use crate::durability::Durability;
 use crate::error::Error;

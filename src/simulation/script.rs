@@ -85,7 +85,7 @@ impl<'w> Life<'w> {
 
     /// Does one thing. Nothing is done once the power is off.
     pub(super) fn step(&mut self) -> Verdict {
-        match self.world.random.below(48) {
+        match self.world.random.below(51) {
             0..=6 => self.append(),
             7..=9 => self.append_batch(),
             10 => self.append_each(),
@@ -118,6 +118,8 @@ impl<'w> Life<'w> {
             43 => self.reset(),
             44 => self.trim(),
             45..=46 => self.steer(),
+            47..=48 => self.append_unique(),
+            49 => self.append_behind(),
             _ => self.delete_group(),
         }?;
         self.world.believe(&self.stream);
@@ -128,12 +130,12 @@ impl<'w> Life<'w> {
         self.world.durability == Durability::Always
     }
 
-    fn key(&mut self) -> Option<u8> {
+    pub(super) fn key(&mut self) -> Option<u8> {
         let random = &mut self.world.random;
         random.coin().then(|| u8::try_from(random.below(5)).expect("it is small"))
     }
 
-    fn appended(&mut self, partition: u32, first: u64, items: Vec<Item>) -> Verdict {
+    pub(super) fn appended(&mut self, partition: u32, first: u64, items: Vec<Item>) -> Verdict {
         let durable = self.always();
         let partition = &mut self.world.partitions[partition as usize];
         if first != partition.items.len() as u64 {
@@ -147,7 +149,7 @@ impl<'w> Life<'w> {
     }
 
     /// An append failed: all of it may be there.
-    fn doubt(&mut self, error: &Error, items: Vec<Item>) -> Verdict {
+    pub(super) fn doubt(&mut self, error: &Error, items: Vec<Item>) -> Verdict {
         if !error.is_disk_full() {
             self.world.doubts.push(items);
         }

@@ -90,12 +90,15 @@ impl Life<'_> {
             }
             Err(error) => return self.world.forgive("read", &error),
         };
+        let lent = batch.peek();
+        if let Some((token, _)) = lent.iter().find(|(token, _)| !self.world.is_due(token.id())) {
+            return Err(format!("{} was handed out before it was due", token.id()));
+        }
         let live = self.world.groups.get_mut(group).filter(|model| model.epoch == epoch);
         let Some(model) = live else {
             return Err("a deleted group hands out".to_owned());
         };
         model.settle_soon();
-        let lent = batch.peek();
         for (token, attempt) in &lent {
             model.delivered(*token, *attempt, &self.world.partitions)?;
         }
@@ -178,14 +181,14 @@ impl Life<'_> {
         match settled {
             Ok(_) => {
                 model.settle_soon();
-                model.settled_through(partition, offset + 1, Some(durable));
+                model.settled_through(partition, offset + 1, Some(durable), &self.world.partitions);
                 Ok(())
             }
             Err(Error::NotAssigned { .. } | Error::Fenced { .. } | Error::NotAMember { .. }) => {
                 Ok(())
             }
             Err(error) => {
-                model.settled_through(partition, offset + 1, None);
+                model.settled_through(partition, offset + 1, None, &self.world.partitions);
                 self.world.forgive("ack through", &error)
             }
         }

@@ -11,9 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::groups::{Existence, Model, Sight};
+use super::groups::{Existence, Model};
+use super::sight::Sight;
 use crate::clock::{Clock, ManualClock};
 use crate::durability::Durability;
 use crate::engine::Trial;
@@ -59,10 +60,13 @@ pub(super) struct Item {
     key: Option<Vec<u8>>,
     subject: Option<String>,
     header: Option<Vec<u8>>,
+    pub(super) time: SystemTime,
+    pub(super) due: Option<SystemTime>,
+    pub(super) unique: Option<Vec<u8>>,
 }
 
 /// Makes an entry of a number that is never given twice, with this key.
-pub(super) type Make = fn(u64, Option<u8>, &mut Random) -> Item;
+pub(super) type Make = fn(u64, Option<u8>, SystemTime, &mut Random) -> Item;
 
 /// What one partition must hold.
 #[derive(Debug, Default)]
@@ -101,8 +105,13 @@ pub(super) struct World {
 }
 
 impl Item {
-    /// An entry unlike any other, of at most some 900 bytes.
-    pub(super) fn random(unique: u64, key: Option<u8>, random: &mut Random) -> Self {
+    /// An entry unlike any other, of at most some 900 bytes, that is appended at `time`.
+    pub(super) fn random(
+        unique: u64,
+        key: Option<u8>,
+        time: SystemTime,
+        random: &mut Random,
+    ) -> Self {
         let length = if random.one_in(12) { 700 } else { random.below(180) };
         let mut payload = format!("{unique}:").into_bytes();
         payload.extend((0..length).map(|_| random.next().to_le_bytes()[0]));
@@ -111,14 +120,17 @@ impl Item {
             key: key.map(|key| vec![b'k', key]),
             subject: random.one_in(3).then(|| random.pick(&SUBJECTS).to_owned()),
             header: random.one_in(5).then(|| unique.to_le_bytes().to_vec()),
+            time,
+            due: random.one_in(5).then(|| time + Duration::from_secs(random.below(40) as u64)),
+            unique: None,
         }
     }
 
     /// An entry unlike any other, and as long as any other: stale bytes of a torn tail look whole
     /// again only where new frames end as old ones did.
-    pub(super) fn uniform(unique: u64, _: Option<u8>, _: &mut Random) -> Self {
+    pub(super) fn uniform(unique: u64, _: Option<u8>, time: SystemTime, _: &mut Random) -> Self {
         let payload = unique.to_le_bytes().to_vec();
-        Self { payload, key: None, subject: None, header: None }
+        Self { payload, key: None, subject: None, header: None, time, due: None, unique: None }
     }
 
     pub(super) fn entry(&self) -> NewEntry<'_> {
@@ -131,6 +143,9 @@ impl Item {
         }
         if let Some(header) = &self.header {
             entry = entry.header("unique", header);
+        }
+        if let Some(due) = self.due {
+            entry = entry.deliver_at(due);
         }
         entry
     }
@@ -145,6 +160,9 @@ impl Item {
             key: entry.key().map(<[u8]>::to_vec),
             subject: entry.subject().map(str::to_owned),
             header: entry.header("unique").map(<[u8]>::to_vec),
+            time: entry.timestamp(),
+            due: entry.due(),
+            unique: entry.unique_key().map(<[u8]>::to_vec),
         }
     }
 }
@@ -220,7 +238,7 @@ impl World {
     /// A new item.
     pub(super) fn item(&mut self, key: Option<u8>) -> Item {
         self.unique += 1;
-        (self.make)(self.unique, key, &mut self.random)
+        (self.make)(self.unique, key, self.clock.wall(), &mut self.random)
     }
 
     /// Opens the stream as the next process does, after a start of the machine: the monotonic face
@@ -313,6 +331,7 @@ impl World {
             judged.map_err(|complaint| format!("partition {number}: {complaint}"))?;
         }
         self.doubts.clear();
+        self.judge_keys()?;
         self.judge_groups(stream)
     }
 

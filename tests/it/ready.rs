@@ -196,7 +196,11 @@ fn no_entry_is_missed_by_who_reads_until_empty_and_waits_for_the_hook() {
         for (number, woken) in waiting.into_iter().enumerate() {
             let worker = group.join(&format!("worker {number}")).unwrap();
             let wake = wakes.lock().unwrap()[number].clone();
-            worker.on_ready(move || drop(wake.send(()))).unwrap();
+            worker
+                .on_ready(move || {
+                    let _ = wake.send(());
+                })
+                .unwrap();
             let (done, wakes) = (&done, Arc::clone(&wakes));
             scope.spawn(move || {
                 while done.load(Ordering::SeqCst) < ENTRIES {
@@ -210,7 +214,9 @@ fn no_entry_is_missed_by_who_reads_until_empty_and_waits_for_the_hook() {
                         assert!(batch.ack_all().unwrap().is_complete());
                     }
                 }
-                wakes.lock().unwrap().iter().for_each(|wake| drop(wake.send(())));
+                wakes.lock().unwrap().iter().for_each(|wake| {
+                    let _ = wake.send(());
+                });
             });
         }
         for _ in 0..2 {

@@ -87,7 +87,7 @@ impl Pair {
         let mut expected = 0;
         for id in ids {
             let Some(entry) = self.model.entries.get_mut(id) else { continue };
-            if let What::Leased { .. } | What::Waiting { .. } | What::Doomed { .. } = entry.what {
+            if !matches!(entry.what, What::Settled | What::Parked { .. }) {
                 entry.what = What::Settled;
                 expected += 1;
             }

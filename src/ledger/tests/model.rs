@@ -33,6 +33,10 @@ pub(super) enum What {
         suspect: bool,
         fenced: bool,
     },
+    /// Never handed out, and not due before then.
+    Deferred {
+        due: u64,
+    },
     Settled,
     Parked {
         lease: u64,
@@ -116,6 +120,7 @@ impl Model {
                     None => Ok(true),
                 }
             }
+            What::Deferred { .. } if self.known(lease) == 0 => Err(Lost::Reset),
             _ if lease < self.reset[p] => Err(Lost::Reset),
             What::Settled | What::Parked { .. } => Err(Lost::Settled),
             _ => Err(Lost::Taken),
@@ -199,7 +204,11 @@ impl Model {
         for (id, entry) in &self.entries {
             let readable = self.hands.may_read(join, id.partition());
             match entry.what {
-                What::Waiting { due: at, .. } if at <= now && readable => due.push((at, *id)),
+                What::Waiting { due: at, .. } | What::Deferred { due: at }
+                    if at <= now && readable =>
+                {
+                    due.push((at, *id));
+                }
                 _ => {}
             }
         }
@@ -284,6 +293,17 @@ impl Model {
         (taken, spent, refused)
     }
 
+    /// Goes past new entries that are not due yet.
+    pub(super) fn defer(&mut self, partition: u32, count: u64, due: u64) {
+        let cursor = &mut self.cursors[partition as usize];
+        for offset in *cursor..*cursor + count {
+            let what = What::Deferred { due };
+            let entry = Entry { what, attempts: 0, handed: 0, touched: Moment::NEVER.0 };
+            self.entries.insert(EntryId::new(partition, offset), entry);
+        }
+        *cursor += count;
+    }
+
     pub(super) fn reopen(&mut self, old: u64, now: u64, unclean: bool) {
         if let Some(until) = self.paused.as_mut().filter(|until| **until < u64::MAX) {
             *until = now + until.saturating_sub(old);
@@ -310,6 +330,11 @@ impl Model {
                     continue;
                 }
                 What::Leased { lease, join, .. } => (lease, join, now, unclean),
+                What::Deferred { due } => {
+                    let due = now + due.saturating_sub(old);
+                    (entry.what, entry.touched) = (What::Deferred { due }, Moment::NEVER.0);
+                    continue;
+                }
                 What::Waiting { lease, join, due, suspect, .. } => {
                     (lease, join, now + due.saturating_sub(old), suspect)
                 }
@@ -361,7 +386,10 @@ impl Model {
             let goes = match what {
                 What::Leased { join: by, .. } => *by == join,
                 What::Waiting { .. } => true,
-                What::Settled | What::Parked { .. } | What::Doomed { .. } => false,
+                What::Deferred { .. }
+                | What::Settled
+                | What::Parked { .. }
+                | What::Doomed { .. } => false,
             };
             if goes {
                 count += 1;
@@ -398,7 +426,7 @@ impl Model {
             match what {
                 What::Settled => {}
                 What::Waiting { lease: 0, join: 0, .. } => lost.unread += 1,
-                What::Waiting { .. } => lost.delayed += 1,
+                What::Waiting { .. } | What::Deferred { .. } => lost.delayed += 1,
                 What::Leased { .. } | What::Doomed { .. } => lost.pending += 1,
                 What::Parked { .. } => lost.parked += 1,
             }

@@ -15,6 +15,8 @@ pub(super) enum Op {
         max: usize,
         lease: u64,
     },
+    /// Puts off the next entries of a partition.
+    Defer(u32, u64, u64),
     Ack(Vec<usize>),
     AckRun(usize),
     Nack(Vec<usize>, Option<u64>),
@@ -105,6 +107,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..4_usize).prop_map(Op::Leave),
         9 => (0..4_usize, 1..30_usize, lease)
             .prop_map(|(who, max, lease)| Op::Read { who, max, lease }),
+        2 => (0..6_u32, 1..12_u64, 1..90 * SECOND).prop_map(|(p, n, d)| Op::Defer(p, n, d)),
         4 => picks().prop_map(Op::Ack),
         3 => (0..6_usize).prop_map(Op::AckRun),
         3 => (picks(), prop::option::of(0..90 * SECOND)).prop_map(|(c, d)| Op::Nack(c, d)),

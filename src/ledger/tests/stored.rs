@@ -39,6 +39,7 @@ fn all() -> Vec<Event> {
         waits(Wait::Release, 0),
         Event::Parked { run, wall: 1 << 40, reason: None },
         Event::Parked { run, wall: 0, reason: Some("bad".into()) },
+        Event::Deferred { run, due: later(due, SECOND), delay: SECOND, wall: now().wall },
         Event::Redriven { run, due },
         Event::Dropped { run },
         Event::Skipped { partition: 1, first: 5, end: 1 << 50, why: Skip::Asked },
@@ -118,7 +119,7 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
         all().iter().map(|event| (encoded(std::slice::from_ref(event))[0], "")).collect();
     assert_eq!(
         first.into_keys().collect::<Vec<_>>(),
-        (1..=21).chain(23..=26).chain([28, 30]).collect::<Vec<u8>>()
+        (1..=21).chain(23..=26).chain(28..=30).collect::<Vec<u8>>()
     );
     let never = super::super::times::NEVER;
     let fields = [1, 0xac, 0x02, 100, 0xc8, 0x01, 5, 0xac, 0x02];
@@ -133,6 +134,8 @@ fn stored_bytes_of_each_event_are_as_the_format_says() {
     let passed = |how| Event::Passed { partition: 1, end: 300, how };
     assert_eq!(encoded(&[passed(Pass::Filtered)]), [28, 1, 0xac, 0x02, 0]);
     assert_eq!(encoded(&[passed(Pass::Trimmed(128))]), [28, 1, 0xac, 0x02, 3, 0x80, 0x01]);
+    let deferred = Event::Deferred { run, due: never, delay: 3, wall: 128 };
+    assert_eq!(encoded(&[deferred]), [29, 1, 0xac, 0x02, 100, 3, 0x80, 0x01]);
 }
 
 #[test]
@@ -174,6 +177,7 @@ fn busy() -> Desk {
     desk.run(|l, now, out| l.release(now.at, &[one(&claim, 262)], out, &mut lost));
     desk.run(|l, now, out| l.extend(now.at, &nacked[..1], Moment(90 * SECOND), out, &mut lost));
     desk.read(b, 3);
+    defer(&mut desk, &[Run::new(0, 290, 4), Run::new(0, 294, 1)], 100);
     desk.run(|l, now, out| l.redrive_all(now.at, 9, out));
     desk.run(|l, _, out| l.skip(1, 0, 500, out)).unwrap();
     desk.run(|l, _, out| l.skip_own(1, 500, 1_000, |range| range.end - range.start, out)).unwrap();
@@ -309,6 +313,7 @@ fn impossible_events_are_refused_and_change_nothing() {
     };
     let settled = Run::new(0, 251, 1);
     let intent = Intent { stream: 1, partition: 0, end: 0 };
+    let deferred = |run| Event::Deferred { run, due, delay: 1, wall: 1 };
     for event in [
         joined(5, 99, "c"),
         joined(1, 0, "c"),
@@ -316,21 +321,21 @@ fn impossible_events_are_refused_and_change_nothing() {
         joined(1, 99, ""),
         joined(1, u64::MAX, "c"),
         Event::Left { slot: 1, why: Gone::Left, due, last },
-        handed_out(Run::new(0, 291, 5), 3, 0),
+        handed_out(Run::new(0, 296, 5), 3, 0),
         handed_out(settled, 3, 0),
-        handed_out(Run::new(0, 290, 5), 1, 0),
-        handed_out(Run::new(0, 290, 5), 3, 7),
-        handed_out(Run::new(0, 290, 5), u64::MAX, 0),
+        handed_out(Run::new(0, 295, 5), 1, 0),
+        handed_out(Run::new(0, 295, 5), 3, 7),
+        handed_out(Run::new(0, 295, 5), u64::MAX, 0),
         handed_out(Run::new(9, 0, 5), 3, 0),
         claimed(settled, 3, 0),
-        claimed(Run::new(0, 289, 2), 3, 0),
+        claimed(Run::new(0, 294, 2), 3, 0),
         claimed(Run::new(0, 256, 2), 1, 0),
         claimed(Run::new(0, 256, 2), 3, 7),
         claimed(Run::new(9, 0, 1), 3, 0),
         Event::Extended { run: settled, deadline: never, late: true, at: due },
         Event::Settled { run: settled, how: Settle::Acked },
-        Event::Settled { run: Run::new(0, 289, 2), how: Settle::Acked },
-        Event::Settled { run: Run::new(0, 289, 2), how: Settle::AckedById },
+        Event::Settled { run: Run::new(0, 294, 2), how: Settle::Acked },
+        Event::Settled { run: Run::new(0, 294, 2), how: Settle::AckedById },
         Event::Waits { run: Run::new(0, 262, 1), why: Wait::Release, due, delay: 0, wall: 0 },
         Event::Parked { run: settled, wall: 0, reason: None },
         Event::Redriven { run: settled, due },
@@ -341,7 +346,11 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Buried { run: Run::new(0, 254, 1) },
         Event::Revived { run: Run::new(0, 254, 1), due },
         Event::Revived { run: Run::new(0, 290, 1), due },
-        Event::Skipped { partition: 0, first: 291, end: 300, why: Skip::Asked },
+        Event::Skipped { partition: 0, first: 296, end: 300, why: Skip::Asked },
+        deferred(settled),
+        deferred(Run::new(0, 294, 1)),
+        deferred(Run::new(0, 296, 1)),
+        deferred(Run::new(9, 0, 1)),
         Event::Skipped { partition: 9, first: 0, end: 1, why: Skip::Trimmed },
         Event::SettledThrough { partition: 9, end: 1, slot: 0 },
         Event::Reset { partition: 9, to: 1 },

@@ -127,6 +127,7 @@ impl Pair {
                 }
             }
             Op::Read { who, max, lease } => self.read(*who, *max, *lease),
+            Op::Defer(partition, count, delay) => self.defer(place(partition), *count, *delay),
             Op::Ack(picks) => self.ack(&self.picked(picks)),
             Op::AckRun(back) => {
                 let read = self.issued.iter().rev().nth(*back).cloned();
@@ -137,12 +138,7 @@ impl Pair {
             Op::Release(picks) => self.release(&self.picked(picks)),
             Op::Extend(picks, until) => self.extend(&self.picked(picks), now + until),
             Op::Claim { .. } | Op::Sweep { .. } | Op::AckIds(_) => self.by_id(op),
-            Op::Touch(who) => {
-                if let Some(member) = self.member(*who) {
-                    self.desk.ledger.touch_untimed(member);
-                    self.model.people.get_mut(NAMES[*who]).unwrap().touched = true;
-                }
-            }
+            Op::Touch(who) => self.touch(*who),
             Op::Block(who, on) => self.block(*who, *on),
             Op::Advance(micros) => {
                 self.desk.now.at = later(self.desk.now.at, *micros);
@@ -255,6 +251,21 @@ impl Pair {
         self.issued.push(ids.into_iter().map(|id| (id, number)).collect());
     }
 
+    /// The read that meets them hands out nothing.
+    fn defer(&mut self, partition: u32, count: u64, delay: u64) {
+        let p = partition as usize;
+        let cursor = self.model.cursors[p];
+        let count = count.min(self.model.ends[p] - cursor);
+        if count == 0 || self.model.log_starts[p] > cursor {
+            return;
+        }
+        let (now, until) = (self.desk.now, self.desk.now.wall + delay);
+        let ids = (cursor..cursor + count).map(|offset| EntryId::new(partition, offset));
+        let deferrals: Vec<_> = ids.map(|id| Deferral::new(now, id, until, 0)).collect();
+        self.desk.run(|ledger, _, out| ledger.defer(&deferrals, out));
+        self.model.defer(partition, count, self.now() + delay);
+    }
+
     fn compare_lost(
         &self,
         ids: &[(EntryId, u64)],
@@ -332,6 +343,13 @@ impl Pair {
             entry.touched = now;
             let person = self.model.people.values_mut().find(|person| person.join == join).unwrap();
             person.alive_until = person.alive_until.max(until);
+        }
+    }
+
+    fn touch(&mut self, who: usize) {
+        if let Some(member) = self.member(who) {
+            self.desk.ledger.touch_untimed(member);
+            self.model.people.get_mut(NAMES[who]).unwrap().touched = true;
         }
     }
 
@@ -472,7 +490,9 @@ impl Pair {
                     let name = person.map(|(name, _)| (*name).to_owned());
                     Some((*id, true, deadline, entry.attempts, name))
                 }
-                What::Waiting { due, .. } => Some((*id, false, due, entry.attempts, None)),
+                What::Waiting { due, .. } | What::Deferred { due } => {
+                    Some((*id, false, due, entry.attempts, None))
+                }
                 What::Doomed { .. } => Some((*id, false, u64::MAX, entry.attempts, None)),
                 _ => None,
             });
@@ -504,7 +524,7 @@ impl Pair {
         let now = self.now();
         let times = self.model.entries.values().filter_map(|entry| match entry.what {
             What::Leased { deadline, .. } => Some(deadline),
-            What::Waiting { due, .. } if due > now => Some(due),
+            What::Waiting { due, .. } | What::Deferred { due } if due > now => Some(due),
             _ => None,
         });
         let sessions = self.model.people.values().filter(|person| person.blocked == 0);

@@ -170,6 +170,7 @@ fn item(run: &Run, slot: &Slot) -> Item {
             Field::Key(key) => item.key = Some(key.to_vec()),
             Field::Header(name, value) => item.headers.push((name.into(), value.to_vec())),
             Field::Letter(_) | Field::Addressee(_) => panic!("no item has these"),
+            Field::Unique(_) => {}
         }
     }
     item

@@ -67,7 +67,9 @@ fn it_says_what_it_cannot_do() {
 fn a_partition_that_was_away_meanwhile_fences_it_until_the_member_looks() {
     let looks: [fn(&Consumer); 5] = [
         |member| drop(owned(member)),
-        |member| drop(member.generation().unwrap()),
+        |member| {
+            member.generation().unwrap();
+        },
         |member| drop(notices(member)),
         |member| drop(drain(member)),
         |member| drop(member.read_timeout(1, std::time::Duration::ZERO).unwrap()),

@@ -95,9 +95,15 @@ impl Play {
             play.pick("b").map(|member| unless_failed(member.leave()));
         });
         self.join("d");
-        self.step("drop", |play| drop(play.pick("a")));
-        self.step("add", |play| drop(play.crew.stream.add_partitions(2).unwrap()));
-        self.step("rebalance", |play| drop(unless_failed(play.crew.group.rebalance())));
+        self.step("drop", |play| {
+            let _ = play.pick("a");
+        });
+        self.step("add", |play| {
+            let _ = play.crew.stream.add_partitions(2).unwrap();
+        });
+        self.step("rebalance", |play| {
+            let _ = unless_failed(play.crew.group.rebalance());
+        });
         self.join("e");
         self.step("remove", |play| {
             if play.pick("c").is_some() {
@@ -123,7 +129,9 @@ impl Play {
             play.crew.clock.advance(SECOND);
             play.pick("g");
         });
-        self.step("a late look", |play| drop(unless_failed(play.crew.stream.maintain())));
+        self.step("a late look", |play| {
+            let _ = unless_failed(play.crew.stream.maintain());
+        });
         for name in ["a", "b"] {
             self.join(name);
         }
