@@ -312,7 +312,11 @@ impl Ledger {
     pub(super) fn touched_in(&self, partition: u32, number: u64) -> Moment {
         let window = self.entries.window(partition).into_iter();
         let groups = window.flat_map(|w| w.groups(number * CHUNK..number * CHUNK + CHUNK));
-        let pending = groups.filter(|group| self.was_given(group));
+        let touched = |group: &Group| {
+            let (state, hold) = (group.tag.state(), group.hold);
+            state.is_pending() && !is_deferred(state, self.entries.index.holds.get(hold).slot)
+        };
+        let pending = groups.filter(touched);
         let parts = pending.flat_map(|group| self.parts(partition, group));
         parts.map(|part| part.touched).min().unwrap_or(NEVER)
     }
