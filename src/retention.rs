@@ -8,8 +8,9 @@ use serde::Serialize;
 ///
 /// What goes, goes by whole segments, oldest first, and never the newest segment of a partition,
 /// so bounds are kept only as closely as [`segment_bytes`](crate::StreamOptions::segment_bytes)
-/// lets them be. It goes when an append has filled a segment, in
-/// [`Stream::maintain`](crate::Stream::maintain) and in [`Stream::trim`](crate::Stream::trim).
+/// lets them be; threads that append at the same time may add one each. It goes when an append has
+/// filled a segment, in [`Stream::maintain`](crate::Stream::maintain) and in
+/// [`Stream::trim`](crate::Stream::trim).
 ///
 /// - **Limits alone** ([`bytes`](Self::bytes), [`age`](Self::age), [`entries`](Self::entries), any of
 ///   which is enough) take the oldest entries whatever groups still need. What a group loses is

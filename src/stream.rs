@@ -136,7 +136,7 @@ impl Stream {
     ///
     /// let options = Stream::options().segment_bytes(4096).retention(Retention::settled());
     /// let stream = options.in_memory()?;
-    /// stream.append_each([[0; 900]; 20])?;
+    /// stream.append_each([&[0; 900]; 20])?;
     /// let worker = stream.group("billing").open(Start::Earliest)?.join("worker-1")?;
     /// assert_eq!(stream.trim()?.entries(), 0);
     /// let _none_lost = worker.try_read(20)?.ack_all()?;

@@ -1,5 +1,7 @@
 //! `settled` with a limit: rather than lose anything, appends are refused.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use super::*;
 
 /// Appends until it is refused. Says how many were taken.
@@ -169,39 +171,59 @@ fn a_stream_that_was_full_is_full_when_it_is_opened_again() {
     assert_eq!(unread, start(&stream));
 }
 
+/// Tells the other threads that this one failed, so that none waits for it.
+struct Alarm<'a>(&'a AtomicBool);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn producers_and_workers_on_threads_stay_within_the_bound_and_lose_nothing() {
     const EACH: u64 = 150;
     let stream = stream(Retention::settled().entries(12));
     let groups = [group(&stream, "a"), group(&stream, "b")];
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let mut left = EACH;
-                while left > 0 {
-                    match stream.append(PAYLOAD) {
-                        Ok(_) => left -= 1,
-                        Err(error) => {
-                            assert!(error.is_stream_full(), "{error}");
-                            std::thread::yield_now();
-                        }
-                    }
+    let settled = [AtomicU64::new(0), AtomicU64::new(0)];
+    let failed = AtomicBool::new(false);
+    let produce = || {
+        let _alarm = Alarm(&failed);
+        let mut left = EACH;
+        while left > 0 && !failed.load(Ordering::Relaxed) {
+            match stream.append(PAYLOAD) {
+                Ok(id) => {
+                    left -= 1;
+                    // A segment for what is kept coarsely, and one for each producer.
+                    let slowest = settled.iter().map(|next| next.load(Ordering::Relaxed)).min();
+                    let ahead = id.offset().saturating_sub(slowest.unwrap());
+                    assert!(ahead < 12 + 4 * PER_SEGMENT, "{ahead} that somebody needs");
                 }
-            });
+                Err(error) => {
+                    assert!(error.is_stream_full(), "{error}");
+                    std::thread::yield_now();
+                }
+            }
         }
-        for group in &groups {
-            scope.spawn(|| {
-                let worker = member(group);
-                let mut next = 0;
-                while next < 2 * EACH {
-                    for delivery in worker.try_read(7).unwrap() {
-                        assert_eq!(delivery.id(), id(next));
-                        next += 1;
-                        delivery.ack().unwrap();
-                    }
-                    assert!(kept(&stream) < 12 + 4 * PER_SEGMENT);
-                }
-            });
+    };
+    let work = |group: &Group, settled: &AtomicU64| {
+        let _alarm = Alarm(&failed);
+        let worker = member(group);
+        let mut next = 0;
+        while next < 2 * EACH && !failed.load(Ordering::Relaxed) {
+            for delivery in worker.try_read(7).unwrap() {
+                assert_eq!(delivery.id(), id(next));
+                next += 1;
+                // Before the ack, which may make room at once.
+                settled.store(next, Ordering::Relaxed);
+                delivery.ack().unwrap();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(produce)));
+        for (group, settled) in groups.iter().zip(&settled) {
+            scope.spawn(move || work(group, settled));
         }
     });
     assert!(groups.iter().all(|group| loss(group) == [0; 4]));
