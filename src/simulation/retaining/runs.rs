@@ -19,10 +19,6 @@ const STEPS_MAX: usize = 70;
 const STEPS: usize = 40;
 const SEEDS: u64 = 4;
 
-fn told(error: Error) -> String {
-    error.to_string()
-}
-
 /// A world whose groups are there for sure.
 fn world(seed: u64) -> World {
     let mut world = World::new(seed);
@@ -50,7 +46,7 @@ fn live(world: &mut World, steps: usize) -> Verdict {
     let mut life = match Life::new(world, stream, groups) {
         Ok(life) => life,
         // Without a member nothing can happen.
-        Err(error) => return Err(told(error)).or_else(|complaint| unless_off(Err(complaint))),
+        Err(error) => return unless_off(Err(error.to_string())),
     };
     for _ in 0..steps {
         life.step()?;
@@ -123,7 +119,7 @@ fn run_with(seed: u64, nth: Option<(u64, FailMode, ErrorKind)>) -> Verdict<u64> 
     world.disk.heal();
     world.disk = world.disk.crash_process();
     let stream = world.open().map_err(|error| format!("healed, and not opened: {error}"))?;
-    let groups = groups(&stream).map_err(told)?;
+    let groups = groups(&stream).map_err(|error| error.to_string())?;
     world.judge(&stream, &groups)?;
     world.drain()?;
     Ok(calls)
