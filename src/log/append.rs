@@ -22,6 +22,7 @@ use super::entry::{Draft, Piece};
 use super::flush::FlushState;
 use super::frame::{self, Header, Kind};
 use super::header::{FRAMES_AT, Floor, Head, OPENING_FRAME_BYTES, Opening, OwnerKind};
+use super::placed::Placed;
 use super::segment::{Origin, Segment, file_name};
 use super::settings::{Settings, Staging};
 use crate::error::{Error, Result};
@@ -101,22 +102,6 @@ pub(super) struct Spare {
     pub(super) region: Arc<dyn Region>,
 }
 
-/// Where a call's entries went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Placed {
-    /// The first entry's offset.
-    pub(crate) first: u64,
-    /// The offset behind the last entry.
-    pub(crate) end: u64,
-    /// Whether somebody may be waiting for what just became visible.
-    pub(crate) ring: bool,
-    /// Whether so many sealed segments wait for a flush that the caller should do one.
-    pub(crate) flush: bool,
-    /// Whether these are the first entries of their segment, so that the one before, if there is
-    /// one, was sealed: the moment to see what may go.
-    pub(crate) rolled: bool,
-}
-
 impl Log {
     /// Appends one entry that is nothing but payload.
     #[inline]
@@ -131,12 +116,17 @@ impl Log {
     /// Appends a finished draft as a whole.
     pub(crate) fn append(&self, draft: &Draft, time: u64) -> Result<Placed> {
         let mut writer = self.make_room(draft.frames_bytes(), time)?;
+        Ok(self.put_draft(&mut writer, draft, time))
+    }
+
+    /// Stores a finished draft; room has been made.
+    pub(super) fn put_draft(&self, writer: &mut Writer, draft: &Draft, time: u64) -> Placed {
         let first = writer.end;
-        self.put_all(&mut writer, draft, time);
+        self.put_all(writer, draft, time);
         if let Some(active) = &mut writer.active {
             draft.subjects().for_each(|(subject, entries)| active.subjects.add(subject, entries));
         }
-        Ok(self.publish(&writer, first))
+        self.publish(writer, first)
     }
 
     /// Starts a new segment that begins with the frames of `snapshot` and has room for `bytes`
@@ -187,7 +177,7 @@ impl Log {
         self.segments.read().first().map_or_else(|| self.visible(), |segment| segment.base)
     }
 
-    pub(super) fn put_all(&self, writer: &mut Writer, draft: &Draft, time: u64) {
+    fn put_all(&self, writer: &mut Writer, draft: &Draft, time: u64) {
         let mut pieces = draft.pieces().peekable();
         while let Some(piece) = pieces.next() {
             self.put(writer, &piece, time, pieces.peek().is_some());
@@ -220,7 +210,7 @@ impl Log {
 
     /// Lets readers see what was stored, unless it has to be durable first.
     #[inline]
-    pub(super) fn publish(&self, writer: &Writer, first: u64) -> Placed {
+    fn publish(&self, writer: &Writer, first: u64) -> Placed {
         let mut ring = false;
         if self.settings.staging == Staging::Off {
             if let Some(active) = &writer.active {

@@ -1,7 +1,8 @@
 //! Appending only if the log ends where the caller believes it does.
 
-use super::append::{Log, Placed};
+use super::append::Log;
 use super::entry::Draft;
+use super::placed::Placed;
 use crate::error::Result;
 
 impl Log {
@@ -22,7 +23,6 @@ impl Log {
         if writer.end != end {
             return Ok(Err(writer.end));
         }
-        self.put_all(&mut writer, draft, time);
-        Ok(Ok(self.publish(&writer, end)))
+        Ok(Ok(self.put_draft(&mut writer, draft, time)))
     }
 }

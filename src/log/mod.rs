@@ -13,6 +13,7 @@
 //! | `active` | the segment that is appended to |
 //! | `append` | the writer: appending, rolling, sealing |
 //! | `conditional` | appending only if the log ends where it is believed to end |
+//! | `placed` | what an append came to |
 //! | `flush` | what is durable: flushing, group commit, closing |
 //! | `cursor` | reading runs of frames in order |
 //! | `subjects` | how many entries of a segment have which subject |
@@ -40,6 +41,7 @@ mod flush;
 mod frame;
 mod header;
 mod index;
+mod placed;
 mod recover;
 pub(crate) mod retain;
 mod run;
@@ -55,12 +57,13 @@ mod tail;
 mod tests;
 mod trim;
 
-pub(crate) use append::{Log, Placed};
+pub(crate) use append::Log;
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
 pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields, subject};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
+pub(crate) use placed::Placed;
 
 pub(crate) use run::{BadFrame, Run, Slot};
 #[cfg(test)]

@@ -279,3 +279,29 @@ fn the_last_entry_is_known_across_restarts_segments_and_trims() {
     assert!(stream.append_if_empty(0, "first").unwrap_err().is_conflict());
     assert_eq!(stream.append_if_last(last, "next").unwrap().offset(), 201);
 }
+
+#[test]
+fn what_was_appended_with_a_condition_counts_for_groups_with_a_filter() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Stream::options().segment_bytes(4_096).open(dir.path()).unwrap();
+    let stream = open();
+    let entry = || NewEntry::new(&[7; 200]).subject("a.b").deliver_after(Duration::ZERO);
+    let mut last = stream.append_if_empty(0, entry()).unwrap();
+    for n in 1..60_u32 {
+        last = match n % 3 {
+            0 => stream.append_if_last(last, entry()).unwrap(),
+            1 => stream.append_unique(entry(), n.to_le_bytes(), HOUR).unwrap().id,
+            _ => stream.append(NewEntry::new(&[7; 200]).subject("c.d")).unwrap(),
+        };
+    }
+    let lag = |stream: &Stream, name: &str, filter: &str| {
+        let group = stream.group(name).filter(filter).open(Start::Earliest).unwrap();
+        group.lag().unwrap()
+    };
+    // Sealed segments tell by the counts in their footers.
+    assert!(stream.info().unwrap().partitions[0].segments > 3);
+    assert_eq!((lag(&stream, "x", "a.>"), lag(&stream, "y", "c.d")), (40, 20));
+    stream.close().unwrap();
+    let stream = open();
+    assert_eq!((lag(&stream, "v", "a.>"), lag(&stream, "w", "c.d")), (40, 20));
+}
