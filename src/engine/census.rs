@@ -1,7 +1,8 @@
 //! How many entries a group has still to be given, exactly.
 //!
 //! Where everything is the group's, that is a difference of two offsets. A group with a filter counts: from
-//! where its last count ended, by headers and footers only, and it remembers. Appends do nothing for it.
+//! where its last count ended, by headers and footers only, and it remembers. So does every group where
+//! entries for one group alone may stand, there by headers only. Appends do nothing for it.
 //!
 //! # Invariants
 //! 1. `own` is the number of matching entries from `from` up to `to`.
@@ -13,12 +14,12 @@
 
 use std::ops::Range;
 
+use super::addressed::Choice;
 use super::desk::{Desk, State};
 use super::shelf::Shelf;
 use crate::error::Result;
 use crate::ledger::{Event, Ledger};
 use crate::log::{Cursor, Log};
-use crate::subject::Filter;
 
 /// So many entries are left to be counted under the lock.
 const REST_ENTRIES: u64 = 4_096;
@@ -31,7 +32,7 @@ struct Count {
     own: u64,
 }
 
-/// What was counted of all, by partition; nothing where there is no filter.
+/// What was counted of all, by partition; nothing where nothing had to be counted.
 #[derive(Debug, Default)]
 pub(super) struct Census {
     counts: Vec<Count>,
@@ -86,18 +87,22 @@ impl Desk {
     pub(super) fn undelivered(&self, state: &mut State, partition: u32, end: u64) -> Result<u64> {
         let log = &self.ground.logs[partition as usize];
         let from = first_unread(state, partition, log);
-        let Some(filter) = &self.filter else { return Ok(end.saturating_sub(from)) };
+        if self.choice(partition, from..end).is_none() {
+            return Ok(end.saturating_sub(from));
+        }
         let count = state.census.of(partition);
         count.begin(from);
         while count.to.offset < end {
-            count.own += log.count_on(&mut count.to, end, picks(filter))?;
+            count.own += self.count_own(partition, log, &mut count.to, end)?;
         }
         Ok(count.own)
     }
 
     /// Counts ahead, so that little is left to be counted under the lock.
     pub(super) fn count_ahead(&self) -> Result<()> {
-        let Some(filter) = &self.filter else { return Ok(()) };
+        if !self.sorts() {
+            return Ok(());
+        }
         for (partition, log) in (0..).zip(self.ground.logs.iter()) {
             let goal = log.visible();
             loop {
@@ -111,7 +116,7 @@ impl Desk {
                 if before.saturating_add(REST_ENTRIES) >= goal {
                     break;
                 }
-                let own = log.count_on(&mut place, goal, picks(filter))?;
+                let own = self.count_own(partition, log, &mut place, goal)?;
                 let mut state = self.lock();
                 let count = state.census.of(partition);
                 // Somebody else may have counted on, or begun anew.
@@ -125,17 +130,40 @@ impl Desk {
 
     /// How many entries of a range are for the group. What cannot be read any more counts as if it
     /// were: nothing is lost silently.
-    pub(super) fn own(&self, filter: &Filter, partition: u32, range: &Range<u64>) -> u64 {
+    pub(super) fn own(&self, partition: u32, range: &Range<u64>) -> u64 {
         let Some(log) = self.ground.logs.get(partition as usize) else { return 0 };
         let first = range.start.max(log.start()).min(range.end);
         let end = range.end.min(log.visible()).max(first);
-        let counted = log.count(first..end, picks(filter));
-        (first - range.start) + counted.unwrap_or(end - first)
+        let (mut own, mut place) = (first - range.start, Cursor::at(first));
+        while place.offset < end {
+            match self.count_own(partition, log, &mut place, end) {
+                Ok(more) => own += more,
+                Err(_) => return end - range.start,
+            }
+        }
+        own
     }
-}
 
-fn picks(filter: &Filter) -> impl Fn(&str) -> bool {
-    |subject| filter.matches(Some(subject))
+    /// Counts on for one step, at most to `end`, which is visible.
+    fn count_own(&self, partition: u32, log: &Log, to: &mut Cursor, end: u64) -> Result<u64> {
+        let from = to.offset;
+        let part = self.ground.addressed.first_in(partition, from..end);
+        if let Some(part) = part.as_ref().filter(|part| part.start == from) {
+            let choice = Choice { filter: self.filter.as_ref(), group: Some(self.incarnation) };
+            return log.walk_on(to, part.end, |fields| choice.takes(fields));
+        }
+        let before = part.map_or(end, |part| part.start);
+        let Some(filter) = &self.filter else {
+            to.seek(before);
+            return Ok(before - from);
+        };
+        log.count_on(to, before, |subject| filter.matches(Some(subject)))
+    }
+
+    /// Whether there may be entries that are not for the group.
+    pub(super) fn sorts(&self) -> bool {
+        self.filter.is_some() || self.ground.addressed.is_any()
+    }
 }
 
 fn first_unread(state: &State, partition: u32, log: &Log) -> u64 {

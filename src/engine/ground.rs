@@ -9,6 +9,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::addressed::Addressed;
+use super::manifest::StoredRange;
 use super::pool::Pool;
 use super::shelf::Shelf;
 use crate::clock::{Moment, Time, wall_micros};
@@ -36,6 +38,8 @@ pub(crate) struct Ground {
     pub(crate) tally: Tally,
     /// One log for each partition.
     pub(crate) logs: Shelf<Log>,
+    /// Where entries for one group alone may stand.
+    pub(crate) addressed: Addressed,
     pub(crate) pool: Arc<Pool>,
     pub(crate) durability: Durability,
     /// Blocked readers and subscriptions: all of them wake for every append.
@@ -104,13 +108,19 @@ impl Terms {
 }
 
 impl Ground {
-    pub(crate) fn new(terms: &Terms, time: Time, logs: Vec<Log>) -> Self {
+    pub(crate) fn new(
+        terms: &Terms,
+        time: Time,
+        logs: Vec<Log>,
+        addressed: &[StoredRange],
+    ) -> Self {
         Self {
             storage: Arc::clone(&terms.storage),
             time,
             latch: Arc::clone(&terms.latch),
             tally: terms.tally.clone(),
             logs: Shelf::new(logs),
+            addressed: Addressed::new(addressed),
             pool: Arc::default(),
             durability: terms.durability,
             mode: terms.mode,

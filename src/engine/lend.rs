@@ -290,17 +290,18 @@ impl Desk {
         partition: u32,
         basket: &mut Basket,
     ) -> Result<()> {
-        if let Some(filter) = &self.filter {
-            return self.sift_from(filter, state, now, partition, basket);
-        }
         let log = &self.ground.logs[partition as usize];
         let due = state.runs.len();
         let mut start = state.ledger.cursor(partition).unwrap_or(u64::MAX);
+        let end = log.visible();
+        if let Some(choice) = self.choice(partition, start..end) {
+            return self.sift_from(choice, state, now, partition, basket);
+        }
         let mut first = start;
-        while first < log.visible() && basket.has_room() {
+        while first < end && basket.has_room() {
             let cursor = &mut state.fresh[partition as usize];
             cursor.seek(first);
-            let place = Place { partition, before: u64::MAX };
+            let place = Place { partition, before: end };
             match basket.take(log, cursor, place, std::iter::repeat(1)) {
                 Ok(got) if basket.parcel.is_timed() => {
                     take_new(&mut state.runs, partition, start..first);

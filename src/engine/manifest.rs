@@ -66,6 +66,16 @@ pub(crate) struct Manifest {
     pub(crate) groups: Vec<GroupRecord>,
     /// How many unique keys are kept in memory.
     pub(crate) unique_max: u64,
+    /// Where entries for one group alone may stand, in order and apart from each other.
+    pub(crate) addressed: Vec<StoredRange>,
+}
+
+/// Some offsets of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredRange {
+    pub(crate) partition: u32,
+    pub(crate) first: u64,
+    pub(crate) end: u64,
 }
 
 /// When a call's work is on the disk.
@@ -206,6 +216,13 @@ impl GroupRecord {
     }
 }
 
+impl StoredRange {
+    /// How far behind this one another one of the same partition begins.
+    pub(super) fn gap(&self, next: &Self) -> Option<u64> {
+        (self.partition == next.partition).then(|| next.first.saturating_sub(self.end))
+    }
+}
+
 impl StoredStrategy {
     /// What it calls itself.
     pub(crate) fn name(&self) -> &str {
@@ -307,6 +324,19 @@ impl Manifest {
             && self.groups.len() <= limits::GROUPS_MAX
             && self.groups.iter().all(|group| self.is_sound_group(group))
             && [names.len(), numbers.len()] == [self.groups.len(); 2]
+            && self.are_sound_ranges()
+    }
+
+    fn are_sound_ranges(&self) -> bool {
+        let ranges = &self.addressed;
+        let bounded = |range: &StoredRange| {
+            range.partition < self.partitions && range.first < range.end && range.end < NUMBER_MAX
+        };
+        let in_order = |two: &[StoredRange]| match two[0].gap(&two[1]) {
+            Some(gap) => gap > 0,
+            None => two[0].partition < two[1].partition,
+        };
+        ranges.iter().all(bounded) && ranges.windows(2).all(in_order)
     }
 
     fn is_sound_group(&self, group: &GroupRecord) -> bool {
@@ -372,6 +402,10 @@ mod tests {
     use super::*;
     use crate::storage::Memory;
 
+    fn range(partition: u32, first: u64, end: u64) -> StoredRange {
+        StoredRange { partition, first, end }
+    }
+
     fn sample() -> Manifest {
         let settings = GroupSettings {
             lease: 1,
@@ -417,6 +451,7 @@ mod tests {
             next_group: 5,
             groups: vec![group],
             unique_max: 9,
+            addressed: vec![range(0, 3, 7), range(0, 8, 9), range(1, 0, 2)],
         }
     }
 
@@ -453,7 +488,7 @@ mod tests {
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         let storage = Memory::new();
-        let changes: [fn(&mut Manifest); 33] = [
+        let changes: [fn(&mut Manifest); 38] = [
             |manifest| manifest.partitions = 0,
             |manifest| manifest.partitions = 3,
             |manifest| manifest.segment_bytes = 4095,
@@ -487,6 +522,11 @@ mod tests {
             |manifest| manifest.groups[0].settings.revocation_timeout = 0,
             |manifest| manifest.groups[0].settings.ack_mode = StoredAckMode::Interval(0),
             |manifest| manifest.groups[0].settings.strategy = StoredStrategy::Custom("".into()),
+            |manifest| manifest.addressed[0].end = 8,
+            |manifest| manifest.addressed[1].first = 9,
+            |manifest| manifest.addressed[2].partition = 2,
+            |manifest| manifest.addressed[2].end = u64::MAX,
+            |manifest| manifest.addressed.swap(1, 2),
         ];
         for change in changes {
             let mut manifest = sample();

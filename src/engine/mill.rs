@@ -63,7 +63,7 @@ pub(crate) struct Mill {
 impl Mill {
     /// The partition of so many for the next entry: by its key, else in turn.
     #[inline]
-    fn choose(&self, key: Option<&[u8]>, partitions: u32) -> u32 {
+    pub(super) fn choose(&self, key: Option<&[u8]>, partitions: u32) -> u32 {
         match (key, partitions) {
             (_, 1) => 0,
             (Some(key), partitions) => partition_of(key, partitions),

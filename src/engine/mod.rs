@@ -27,6 +27,7 @@
 //! | `lend` | how a read gets entries from a desk |
 //! | `retain` | what goes of the log, and when an append has to wait for that |
 //! | `sift` | the same with a filter |
+//! | `addressed` | entries that are for one group alone |
 //! | `census` | how many it has still to give |
 //! | `defer` | and what becomes of those that are not due yet |
 //! | `draft` | where a thread encodes what it appends |
@@ -39,6 +40,7 @@
 //! | `tour` | reading without a group |
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
+mod addressed;
 mod board;
 mod bury;
 mod census;

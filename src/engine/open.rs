@@ -86,6 +86,7 @@ impl Plan {
             next_group: 1,
             groups: Vec::new(),
             unique_max: limits::UNIQUE_DEFAULT,
+            addressed: Vec::new(),
         };
         self.revise(&mut manifest)?;
         Ok(manifest)
@@ -161,7 +162,7 @@ impl Mill {
             controls: plan.trial.controls,
         };
         let (logs, recovery) = open_logs(&terms, 0..manifest.partitions)?;
-        let ground = Arc::new(Ground::new(&terms, plan.time, logs));
+        let ground = Arc::new(Ground::new(&terms, plan.time, logs, &manifest.addressed));
         let desks = open_desks(&terms, &ground, &manifest.groups)?;
         let mill = Self {
             desks: RwLock::new(desks),

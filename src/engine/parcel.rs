@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use super::addressed::Choice;
 use super::pool::Pool;
 use super::post::Post;
 use crate::entry::NewEntry;
@@ -14,7 +15,6 @@ use crate::id::{EntryId, Token};
 use crate::ledger::{AckMode, Claim};
 use crate::letter::DeadLetter;
 use crate::log::{self, BadFrame, Field, Slot};
-use crate::subject::Filter;
 
 /// Entries and the buffers they lie in.
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Piece {
 /// What is wanted of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sieve<'a> {
-    pub(crate) filter: &'a Filter,
+    pub(crate) choice: Choice<'a>,
     /// So many entries at most.
     pub(crate) entries: u32,
     /// No more once there are so many bytes.
@@ -198,7 +198,7 @@ impl Parcel {
         let opened = run.open(|slot| {
             let bytes = |range: &Range<u32>| &run.bytes[range.start as usize..range.end as usize];
             let (payload, fields) = (bytes(&slot.payload), bytes(&slot.fields));
-            if full.is_some() || !sieve.filter.matches(log::subject(fields)) {
+            if full.is_some() || !sieve.choice.takes(fields) {
                 return;
             }
             if taken == sieve.entries || (into.len() - before) as u64 >= sieve.bytes {
@@ -344,14 +344,6 @@ impl Parcel {
     pub(crate) fn letter(&self, index: usize) -> Option<DeadLetter> {
         self.fields(index).find_map(|field| match field {
             Field::Letter(bytes) => DeadLetter::decode(bytes),
-            _ => None,
-        })
-    }
-
-    /// The number of the one group that an entry is for, if it is not for all.
-    pub(crate) fn addressee(&self, index: usize) -> Option<u64> {
-        self.fields(index).find_map(|field| match field {
-            Field::Addressee(group) => Some(group),
             _ => None,
         })
     }

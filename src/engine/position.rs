@@ -11,12 +11,12 @@ impl Desk {
     /// Settles a range as lost. Says how many entries that were.
     pub(crate) fn skip(&self, partition: u32, first: u64, end: u64) -> Result<u64> {
         self.prepare()?;
-        let lost = self.change(|ledger, _, events| match &self.filter {
-            None => ledger.skip(partition, first, end, events),
-            Some(filter) => {
-                let own = |range| self.own(filter, partition, &range);
-                ledger.skip_own(partition, first, end, own, events)
+        let lost = self.change(|ledger, _, events| {
+            if !self.sorts() {
+                return ledger.skip(partition, first, end, events);
             }
+            let own = |range| self.own(partition, &range);
+            ledger.skip_own(partition, first, end, own, events)
         })?;
         self.promise()?;
         Ok(lost)
@@ -40,13 +40,11 @@ impl Desk {
         let log = &self.ground.logs[partition as usize];
         self.decide(state, now, |ledger, _, events| {
             let end = log.visible();
-            Ok(match &self.filter {
-                None => ledger.trimmed(partition, start, end, events),
-                Some(filter) => {
-                    let own = |range| self.own(filter, partition, &range);
-                    ledger.trimmed_own(partition, start, end, own, events)
-                }
-            })
+            if !self.sorts() {
+                return Ok(ledger.trimmed(partition, start, end, events));
+            }
+            let own = |range| self.own(partition, &range);
+            Ok(ledger.trimmed_own(partition, start, end, own, events))
         })
     }
 
@@ -57,13 +55,11 @@ impl Desk {
         self.amend(|ledger, _, events| {
             to.iter().try_for_each(|id| {
                 let (partition, to) = (id.partition(), id.offset());
-                match &self.filter {
-                    None => ledger.reset(partition, to, events),
-                    Some(filter) => {
-                        let own = |range| self.own(filter, partition, &range);
-                        ledger.reset_own(partition, to, own, events)
-                    }
+                if !self.sorts() {
+                    return ledger.reset(partition, to, events);
                 }
+                let own = |range| self.own(partition, &range);
+                ledger.reset_own(partition, to, own, events)
             })
         })?;
         for id in to {

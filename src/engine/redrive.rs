@@ -1,8 +1,6 @@
 //! Bringing back what a group set aside or gave up: for that group alone.
 
-use super::desk::Desk;
 use super::groups::Seat;
-use super::parcel::Parcel;
 use crate::clock::wall_time;
 use crate::entry::NewEntry;
 use crate::error::{Error, Result};
@@ -13,14 +11,6 @@ use crate::parked::{Parked, ParkedQuery};
 
 /// So many parked entries are looked at under one lock.
 const PAGE: usize = 1_000;
-
-impl Desk {
-    /// Whether an entry is for this group: one that was appended anew for another is not.
-    #[expect(dead_code, reason = "what sorts out entries by their subject is to ask this, too")]
-    pub(super) fn concerns(&self, parcel: &Parcel, index: usize) -> bool {
-        parcel.addressee(index).is_none_or(|group| group == self.incarnation)
-    }
-}
 
 impl Seat {
     /// The parked entries that a query chooses.
@@ -85,7 +75,7 @@ impl Seat {
             return Ok(redriven);
         }
         let addressee = Some(self.desk.incarnation);
-        mill.append(&NewEntry { addressee, ..draft() }).map(Redriven::Appended)
+        mill.append_addressed(&NewEntry { addressee, ..draft() }).map(Redriven::Appended)
     }
 
     /// `None` if the original is gone.

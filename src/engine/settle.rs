@@ -115,12 +115,12 @@ impl Desk {
             return Err(Error::StartBeyondEnd { start: id, end });
         }
         self.look(|ledger, now| ledger.touch(now.at, member))??;
-        let decide = |ledger: &Ledger, _, events: &mut Vec<_>| match &self.filter {
-            None => ledger.settle_through(member, seen, id, events),
-            Some(filter) => {
-                let own = |range| self.own(filter, id.partition(), &range);
-                ledger.settle_own_through(member, seen, id, own, events)
+        let decide = |ledger: &Ledger, _, events: &mut Vec<_>| {
+            if !self.sorts() {
+                return ledger.settle_through(member, seen, id, events);
             }
+            let own = |range| self.own(id.partition(), &range);
+            ledger.settle_own_through(member, seen, id, own, events)
         };
         let settled = self.change(decide)?;
         self.promise()?;

@@ -10,6 +10,7 @@
 //! goes on with the next partition. Runs are short at first, as long as what the read still wants, and
 //! double as long as they bring too little: a filter that takes everything copies nothing in vain.
 
+use super::addressed::Choice;
 use super::desk::{Desk, State};
 use super::lend::Basket;
 use super::mill::{Got, Mill};
@@ -52,7 +53,7 @@ impl Desk {
     /// Collects what matches of the new entries of one partition, and notes how far it looked.
     pub(super) fn sift_from(
         &self,
-        filter: &Filter,
+        choice: Choice<'_>,
         state: &mut State,
         now: Now,
         partition: u32,
@@ -68,7 +69,7 @@ impl Desk {
             let cursor = &mut cursors[partition as usize];
             cursor.seek(first);
             let judge = |offset, due| gate.judge(offset, due);
-            match basket.sift(log, cursor, partition, filter, step, judge) {
+            match basket.sift(log, cursor, partition, choice, step, judge) {
                 Ok(end) if gate.stopped => {
                     first = end;
                     break;
@@ -98,10 +99,12 @@ impl Desk {
     /// Passes what stands next in these partitions and is not for the group, unless something that was
     /// handed out holds the log anyway. What cannot be read or written stays.
     pub(super) fn pass_ahead(&self, partitions: &[u32]) {
-        let Some(filter) = &self.filter else { return };
+        if self.filter.is_none() && !self.ground.addressed.is_any() {
+            return;
+        }
         for partition in partitions {
             for _ in 0..SCANS_MAX {
-                if !matches!(self.pass_some(filter, *partition), Ok(true)) {
+                if !matches!(self.pass_some(*partition), Ok(true)) {
                     break;
                 }
             }
@@ -109,7 +112,7 @@ impl Desk {
     }
 
     /// The same for one look. Says whether another one may find more.
-    fn pass_some(&self, filter: &Filter, partition: u32) -> Result<bool> {
+    fn pass_some(&self, partition: u32) -> Result<bool> {
         self.check_write()?;
         let log = self.ground.log(partition)?;
         let mut state = self.lock();
@@ -117,11 +120,12 @@ impl Desk {
         if cursor >= log.visible() || state.ledger.first_needed(partition) != Some(cursor) {
             return Ok(false);
         }
+        let Some(choice) = self.choice(partition, cursor..cursor + 1) else { return Ok(false) };
         // It takes nothing, so it stops at the first entry that matches.
         let mut basket = self.basket(0);
         let place = &mut state.fresh[partition as usize];
         place.seek(cursor);
-        let end = basket.sift(log, place, partition, filter, SCAN_ENTRIES, |_, _| Verdict::Take)?;
+        let end = basket.sift(log, place, partition, choice, SCAN_ENTRIES, |_, _| Verdict::Take)?;
         let State { ledger, events, .. } = &mut *state;
         ledger.pass(partition, end, Pass::Filtered, events);
         self.commit(&mut state)?;
@@ -137,7 +141,7 @@ impl Basket {
         log: &Log,
         cursor: &mut Cursor,
         partition: u32,
-        filter: &Filter,
+        choice: Choice<'_>,
         step: u32,
         judge: impl FnMut(u64, Option<u64>) -> Verdict,
     ) -> Result<u64> {
@@ -146,7 +150,7 @@ impl Basket {
         let mut run = self.parcel.buffer();
         let read = log.read(cursor, bounds, &mut run);
         let sieve =
-            Sieve { filter, entries: self.entries_left, bytes: self.bytes_left, attempt: 1 };
+            Sieve { choice, entries: self.entries_left, bytes: self.bytes_left, attempt: 1 };
         let sifted = read.and_then(|outcome| match outcome {
             Outcome::Trimmed { start } => {
                 let next = EntryId::new(partition, cursor.offset);
@@ -201,7 +205,8 @@ impl Mill {
         let look = Bounds { entries: step, ..bounds };
         let read = log.read(cursor, look, &mut run);
         let Bounds { entries, bytes, .. } = bounds;
-        let sieve = Sieve { filter, entries, bytes, attempt: 0 };
+        let choice = Choice { filter: Some(filter), group: None };
+        let sieve = Sieve { choice, entries, bytes, attempt: 0 };
         let sifted = read.and_then(|outcome| match outcome {
             Outcome::Trimmed { start } => Ok(Got::Trimmed { start }),
             Outcome::Copied if run.count == 0 => Ok(Got::Entries(0)),

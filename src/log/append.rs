@@ -115,8 +115,23 @@ impl Log {
 
     /// Appends a finished draft as a whole.
     pub(crate) fn append(&self, draft: &Draft, time: u64) -> Result<Placed> {
+        let placed = self.append_below(draft, time, u64::MAX)?;
+        Ok(placed.expect("no log is that long"))
+    }
+
+    /// The same, if all of it then stands before `before`.
+    pub(crate) fn append_below(
+        &self,
+        draft: &Draft,
+        time: u64,
+        before: u64,
+    ) -> Result<Option<Placed>> {
         let mut writer = self.make_room(draft.frames_bytes(), time)?;
-        Ok(self.put_draft(&mut writer, draft, time))
+        let first = writer.end;
+        if before - first.min(before) < u64::from(draft.count()) {
+            return Ok(None);
+        }
+        Ok(Some(self.put_draft(&mut writer, draft, time)))
     }
 
     /// Stores a finished draft; room has been made.

@@ -1,10 +1,12 @@
 //! Counting entries by their subjects, for who filters them: sealed segments by the counts in their
-//! footers, others frame by frame, of which only headers and subjects are looked at.
+//! footers, others frame by frame, of which only headers and subjects are looked at. Counting by other
+//! fields is a walk in any case.
 //!
 //! Nothing is compared with its sum here, as nothing is served or passed on the strength of a
 //! count. What makes no sense is counted as if it were picked, up to the end of its segment: whoever
 //! reads there meets the error, and has it before them until they skip it.
 
+#[cfg(test)]
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use super::entry::{Field, LENGTHS_BYTES, fields, subject};
 use super::frame::{HEADER_BYTES, Header, Kind, u32_at};
 use super::index::footer_within;
 use super::segment::{Segment, file_name};
+use super::subjects::Subjects;
 use crate::error::Result;
 use crate::storage::Region;
 
@@ -24,6 +27,7 @@ const SUBJECT_FIELD_BYTES: u64 = 5 + 255;
 
 impl Log {
     /// Counts the entries in `range` with a subject that `wanted` picks.
+    #[cfg(test)]
     pub(crate) fn count(&self, range: Range<u64>, wanted: impl Fn(&str) -> bool) -> Result<u64> {
         let mut cursor = Cursor::at(range.start);
         let mut count = 0;
@@ -41,6 +45,20 @@ impl Log {
         before: u64,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<u64> {
+        self.count_by(cursor, before, &BySubject(wanted))
+    }
+
+    /// The same for entries whose fields are wanted, one step of a walk.
+    pub(crate) fn walk_on(
+        &self,
+        cursor: &mut Cursor,
+        before: u64,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<u64> {
+        self.count_by(cursor, before, &ByFields(wanted))
+    }
+
+    fn count_by(&self, cursor: &mut Cursor, before: u64, wanted: &impl Wanted) -> Result<u64> {
         let counted = self.try_count_on(cursor, before, wanted);
         let start = self.start();
         if counted.is_err() && cursor.offset < start {
@@ -50,12 +68,7 @@ impl Log {
         counted
     }
 
-    fn try_count_on(
-        &self,
-        cursor: &mut Cursor,
-        before: u64,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<u64> {
+    fn try_count_on(&self, cursor: &mut Cursor, before: u64, wanted: &impl Wanted) -> Result<u64> {
         if cursor.offset >= before {
             return Ok(0);
         }
@@ -81,7 +94,7 @@ impl Log {
         whole: bool,
         cursor: &mut Cursor,
         end: u64,
-        wanted: impl Fn(&str) -> bool,
+        wanted: &impl Wanted,
     ) -> Result<u64> {
         let region = self.region(segment)?;
         if whole {
@@ -90,9 +103,10 @@ impl Log {
             let name = file_name(segment.sequence);
             let footer = footer.map_err(|error| self.failed("read", &name, error))?;
             let footer = footer.filter(|footer| footer.end == end);
-            if let Some(subjects) = footer.and_then(|footer| footer.subjects) {
+            let subjects = footer.and_then(|footer| footer.subjects);
+            if let Some(sum) = subjects.and_then(|subjects| wanted.sum(&subjects)) {
                 cursor.seek(end);
-                return Ok(subjects.sum(wanted));
+                return Ok(sum);
             }
         }
         let (segment, position) = self.place(cursor)?;
@@ -110,6 +124,56 @@ impl Log {
     }
 }
 
+/// Which entries are picked.
+trait Wanted {
+    /// How many are, of a segment with these sums; `None` if those do not say it.
+    fn sum(&self, subjects: &Subjects) -> Option<u64>;
+
+    /// Whether those are that have no fields.
+    fn takes_bare(&self) -> bool;
+
+    /// Whether the one is whose fields stand at `at`.
+    fn takes(&self, walk: &Walk<'_>, at: u64, length: u64, bytes: &mut Vec<u8>) -> Option<bool>;
+}
+
+struct BySubject<F>(F);
+
+struct ByFields<F>(F);
+
+impl<F: Fn(&str) -> bool> Wanted for BySubject<F> {
+    fn sum(&self, subjects: &Subjects) -> Option<u64> {
+        Some(subjects.sum(&self.0))
+    }
+
+    fn takes_bare(&self) -> bool {
+        false
+    }
+
+    /// The subject is the first of the fields, where this crate wrote them; else all are looked at.
+    fn takes(&self, walk: &Walk<'_>, at: u64, length: u64, bytes: &mut Vec<u8>) -> Option<bool> {
+        let first = fields(walk.load(at, length.min(SUBJECT_FIELD_BYTES), bytes)?).next();
+        if let Some(Field::Subject(subject)) = first {
+            return Some((self.0)(subject));
+        }
+        let all = walk.load(at, length, bytes)?;
+        Some(subject(all).is_some_and(&self.0))
+    }
+}
+
+impl<F: Fn(&[u8]) -> bool> Wanted for ByFields<F> {
+    fn sum(&self, _: &Subjects) -> Option<u64> {
+        None
+    }
+
+    fn takes_bare(&self) -> bool {
+        (self.0)(&[])
+    }
+
+    fn takes(&self, walk: &Walk<'_>, at: u64, length: u64, bytes: &mut Vec<u8>) -> Option<bool> {
+        Some((self.0)(walk.load(at, length, bytes)?))
+    }
+}
+
 /// A walk over the frames of a segment.
 struct Walk<'a> {
     region: &'a dyn Region,
@@ -122,13 +186,13 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Counts the entries before `before` in the next frames. Says how many are picked, and where
     /// it stopped: at the frame that holds or precedes an offset.
-    fn count(mut self, before: u64, wanted: impl Fn(&str) -> bool) -> (u64, u64, u64) {
+    fn count(mut self, before: u64, wanted: &impl Wanted) -> (u64, u64, u64) {
         let (mut count, mut bytes) = (0, Vec::with_capacity(HEADER_BYTES + 64));
         for _ in 0..STEP_FRAMES {
             if self.next >= before {
                 break;
             }
-            let Some(picked) = self.count_frame(before, &wanted, &mut bytes) else {
+            let Some(picked) = self.count_frame(before, wanted, &mut bytes) else {
                 count += before - self.next;
                 self.next = before;
                 break;
@@ -142,7 +206,7 @@ impl Walk<'_> {
     fn count_frame(
         &mut self,
         before: u64,
-        wanted: impl Fn(&str) -> bool,
+        wanted: &impl Wanted,
         bytes: &mut Vec<u8>,
     ) -> Option<u64> {
         let header =
@@ -165,33 +229,22 @@ impl Walk<'_> {
                 if at > stop {
                     return None;
                 }
-                if offset >= self.next && fields_bytes > 0 {
-                    count += u64::from(self.picks(fields_at, fields_bytes, &wanted, bytes)?);
+                if offset >= self.next {
+                    let taken = match fields_bytes {
+                        0 => wanted.takes_bare(),
+                        _ => wanted.takes(self, fields_at, fields_bytes, bytes)?,
+                    };
+                    count += u64::from(taken);
                 }
             }
+        } else if wanted.takes_bare() {
+            count = behind.min(before) - self.next;
         }
         self.next = behind.min(before);
         if behind <= before {
             self.at = frame_end;
         }
         Some(count)
-    }
-
-    /// Whether the subject among these fields is picked. It is the first of them, where this crate
-    /// wrote them; else all are looked at.
-    fn picks(
-        &self,
-        at: u64,
-        length: u64,
-        wanted: impl Fn(&str) -> bool,
-        bytes: &mut Vec<u8>,
-    ) -> Option<bool> {
-        let first = fields(self.load(at, length.min(SUBJECT_FIELD_BYTES), bytes)?).next();
-        if let Some(Field::Subject(subject)) = first {
-            return Some(wanted(subject));
-        }
-        let all = self.load(at, length, bytes)?;
-        Some(subject(all).is_some_and(wanted))
     }
 
     /// A copy of the bytes at `at`; `None` if they are not in the segment.

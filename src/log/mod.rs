@@ -60,7 +60,7 @@ mod trim;
 pub(crate) use append::Log;
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
-pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields, subject};
+pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 pub(crate) use placed::Placed;

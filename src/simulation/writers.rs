@@ -19,7 +19,9 @@ impl World {
     pub(super) fn newest(&self, key: &[u8]) -> Option<EntryId> {
         let now = self.clock.wall();
         let counts = |item: &Item| item.unique.as_deref() == Some(key) && item.time + WINDOW > now;
-        self.items().find_map(|(id, item)| counts(item).then_some(id))
+        // Where the first was trimmed, an opening may have let in another.
+        let counting = self.items().filter(|(_, item)| counts(item));
+        counting.max_by_key(|(_, item)| item.time).map(|(id, _)| id)
     }
 
     /// All that was appended.

@@ -3,6 +3,7 @@
 #![expect(clippy::unchecked_time_subtraction, reason = "the times of tests are written beside it")]
 
 mod ack_modes;
+mod addressed;
 mod assignment;
 mod child;
 mod claiming;
