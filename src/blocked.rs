@@ -32,6 +32,8 @@ pub enum Unclaimed {
     NotIdle,
     /// As many entries are leased as `max_in_flight` or `max_in_flight_per_consumer` allows.
     InFlight,
+    /// The group is paused.
+    Paused,
     /// It had its last attempt, so it was exhausted instead: parked or discarded, as the group says.
     Exhausted,
     /// It does not go with the others: it is too long, or it cannot be read, or an entry is among
@@ -45,6 +47,7 @@ impl std::fmt::Display for Unclaimed {
             Self::NotPending => "it is not pending",
             Self::NotIdle => "it was not idle for long enough",
             Self::InFlight => "too many entries are leased",
+            Self::Paused => "the group is paused",
             Self::Exhausted => "it had its last attempt",
             Self::Later => "it has to be claimed by itself",
         })

@@ -53,6 +53,12 @@ impl Desk {
             }
             gone.sort_unstable();
             gone.dedup();
+            if state.ledger.is_paused(now.at) {
+                stored.sort_unstable();
+                stored.dedup();
+                let refused = stored.into_iter().map(|id| (id, Unclaimed::Paused)).collect();
+                return Ok(TakenOver { answer: Answer::Nothing(Blocked::Paused), refused, gone });
+            }
             let claims = state.ledger.claimable(now.at, post.member, min_idle, stored)?;
             let (answer, taken) = self.hand_over(state, now, post, &claims)?;
             let Claims { runs, spent, mut refused } = claims;
@@ -72,6 +78,10 @@ impl Desk {
         max: u32,
     ) -> Result<Swept> {
         self.take_over(post, |state, now| {
+            if state.ledger.is_paused(now.at) {
+                let answer = Answer::Nothing(Blocked::Paused);
+                return Ok(Swept { answer, exhausted: Vec::new(), next: Some(from) });
+            }
             let mut claims = Claims::default();
             let member = post.member;
             let stopped =
@@ -144,6 +154,10 @@ impl Desk {
         self.commit(state)?;
         if taken == 0 {
             return Ok((Answer::Nothing(state.why_nothing(now, post.member.slot)), 0));
+        }
+        if mode != AckMode::OnRead {
+            let (bytes, entries) = (basket.parcel.bytes(), taken as u64);
+            state.ledger.note_bytes(lease, bytes, entries);
         }
         basket.parcel.lend(self.loan(post, lease, Vec::new(), mode));
         let parcel = Arc::new(basket.parcel);

@@ -109,8 +109,9 @@ fn what_is_brought_back_is_for_its_group_alone() {
 
         let three = Three::of(open(directory.path(), durability), &letters);
         assert_eq!(three.standing(), expected);
-        let mut reader = three.stream.reader(Start::At(id(101))).unwrap().try_read(9).unwrap();
-        assert_eq!(reader.next().unwrap().payload(), b"first", "whoever is no group sees it");
+        let reader = three.stream.reader(Start::At(id(101))).unwrap();
+        let mut read = reader.try_read(9).unwrap().into_iter();
+        assert_eq!(read.next().unwrap().payload(), b"first", "whoever is no group sees it");
         assert_eq!(three.drain(0), [101, 102, 103]);
         assert_eq!(seen(&three.workers[1].try_read(1).unwrap()), [(102, 1)]);
         assert_eq!(three.standing()[1], (2, 1, 102));
@@ -218,7 +219,7 @@ fn random_life(seed: u64) {
     let directory = tempfile::tempdir().unwrap();
     let mut three = Three::of(open(directory.path(), Durability::Os), &letters);
     let mut truth = Truth::default();
-    let mut given_up = letters.reader(Start::Earliest).unwrap();
+    let given_up = letters.reader(Start::Earliest).unwrap();
     let mut ready = Vec::new();
     for step in 0..150 {
         match random.below(8) {

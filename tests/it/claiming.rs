@@ -367,3 +367,19 @@ fn handles_that_are_over_claim_nothing() {
     assert!(matches!(group.ack_entries([id(0)]), Err(Error::Closed)));
     assert!(matches!(group.pending(), Err(Error::Closed)));
 }
+
+#[test]
+fn a_paused_group_gives_nothing_to_who_claims() {
+    let Scene { clock, group, worker, .. } = scene(3);
+    let _held = take_all(&worker);
+    let other = group.join("other").unwrap();
+    clock.advance(SECOND);
+    group.pause().unwrap();
+    let claimed = other.claim([id(1), id(0), id(1)], SECOND).unwrap();
+    assert!(claimed.batch.is_empty());
+    assert_eq!(claimed.refused, [(id(0), Unclaimed::Paused), (id(1), Unclaimed::Paused)]);
+    let (offsets, next) = swept(&other, SECOND, ClaimCursor::START, 9);
+    assert_eq!((offsets, next.is_start()), (Vec::<u64>::new(), true));
+    group.resume().unwrap();
+    assert_eq!(swept(&other, SECOND, next, 9).0, [0, 1, 2]);
+}
