@@ -3,118 +3,29 @@
 
 mod journal;
 mod page;
+mod sample;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use millstream::assign::{Assign, Assignment, Handover, View};
-use millstream::{Backoff, Consumer, EntryId, Group, ManualClock, NewEntry, Start, Stream};
+use millstream::{DeadLetter, Entry, EntryId, Exhausted, NewEntry, Redriven, Start, Stream};
 
 use journal::{Bytes, Snapshot, events, snapshot};
-use page::{Frame, Layout, Segment, Stored, code, entries, nth_table, salted};
+use page::{Frame, Layout, Letter, Segment, Stored, code, entries, nth_table, salted};
+use sample::{AUDITED, BATCHED, HOUR, InTurn, READ, SINGLE, THROUGH, TRIMMED, clock};
 
-/// Entries that the sample stream has, by the way they were appended.
-const SINGLE: u64 = 100;
-const BATCHED: u64 = 30;
-const READ: u64 = 60;
-/// Entries that were trimmed before the group `billing` was made.
-const TRIMMED: u64 = 46;
-/// Entries that the group `shipping` settled through an id.
-const THROUGH: u64 = 4;
-const REVOCATION_TIMEOUT: Duration = Duration::from_secs(45);
-
-fn clock() -> ManualClock {
-    ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
-}
-
-/// A strategy of the user's own: partitions in turn, one after the other.
-#[derive(Debug)]
-struct InTurn;
-
-impl Assign for InTurn {
-    fn name(&self) -> &'static str {
-        "in-turn"
-    }
-
-    fn handover(&self) -> Handover {
-        Handover::Cooperative
-    }
-
-    fn assign(&self, view: &View) -> Assignment {
-        let members = view.members().len();
-        Assignment::Owners((0..view.partitions() as usize).map(|p| p % members).collect())
-    }
-}
-
-/// A group whose members own partitions, and to which happens all that can happen to such.
-fn write_shipping(stream: &Stream, clock: &ManualClock) -> Vec<Consumer> {
-    let hour = Duration::from_secs(3600);
-    let options = stream.group("shipping").strategy(InTurn).lease(hour);
-    let options = options.revocation_timeout(REVOCATION_TIMEOUT);
-    let group = options.create(Start::Earliest).unwrap();
-    let first = group.join("packer-1").unwrap();
-    assert_eq!(first.ack_through(EntryId::new(1, THROUGH - 1)).unwrap(), THROUGH);
-    let held = first.try_read(200).unwrap();
-    // Partition 1 goes to the second member once the first had time enough to let go of it.
-    let second = group.join("packer-2").unwrap();
-    clock.advance(REVOCATION_TIMEOUT);
-    second.heartbeat().unwrap();
-    assert_eq!(second.assignment().unwrap(), [1]);
-    assert!(!held.ack_all().unwrap().is_complete(), "partition 1 was lost");
-    group.reset_partition(0, Start::Earliest).unwrap();
-    assert_eq!(stream.trim_before(EntryId::new(0, 53)).unwrap(), TRIMMED);
-    assert_eq!(group.info().unwrap().trimmed.entries(), TRIMMED);
-    vec![first, second]
-}
-
-/// A stream with something of everything. What is returned keeps leases and memberships.
-fn write_sample(dir: &Path) -> (Stream, Group, Vec<Consumer>) {
-    let clock = clock();
-    let options = Stream::options().partitions(2).segment_bytes(4096).clock(clock.clone());
-    let stream = options.create(dir).unwrap();
-    for n in 0..SINGLE {
-        let (text, key) = (format!("order {n}"), format!("customer-{}", n % 7));
-        let full = NewEntry::new(&text).subject("order.created").key(&key).header("trace", &key);
-        let _id = if n % 2 == 0 { stream.append(full) } else { stream.append(&text) }.unwrap();
-    }
-    let texts: Vec<String> = (0..BATCHED).map(|n| format!("batched {n}")).collect();
-    stream.append_batch(texts.iter().map(|text| NewEntry::new(text).key("k"))).unwrap();
-
-    let mut members = write_shipping(&stream, &clock);
-    let backoff = Backoff::fixed(Duration::from_secs(3600));
-    let group = stream.group("billing").backoff(backoff).open(Start::Earliest).unwrap();
-    let worker = group.join("worker-1").unwrap();
-    let batch = worker.try_read(u32::try_from(READ).unwrap()).unwrap();
-    for (n, delivery) in batch.into_iter().enumerate() {
-        match n {
-            0 => delivery.nack().unwrap(),
-            1 => delivery.reject("bad").unwrap(),
-            2..10 => drop(delivery.detach()),
-            _ => delivery.ack().unwrap(),
-        }
-    }
-    members.push(worker);
-    (stream, group, members)
-}
-
-/// What [`write_sample`] left, seen by whoever opens it.
+/// What [`sample::write`] left, seen by whoever opens it.
 fn check_sample(dir: &Path, clean: bool) {
     // One entry was appended behind the last flush, and the kernel still had it.
-    let all = SINGLE + BATCHED - TRIMMED + u64::from(!clean);
-    let stream = Stream::options().clock(clock()).open_existing(dir).unwrap();
+    let entries = SINGLE + BATCHED - TRIMMED + u64::from(!clean);
+    let stream = Stream::options().clock(clock()).open_existing(dir.join("orders")).unwrap();
     assert_eq!(stream.recovery().is_clean(), clean);
     assert_eq!(stream.partitions(), 2);
     stream.verify().unwrap();
-    let found: Vec<_> = stream
-        .reader(Start::Earliest)
-        .unwrap()
-        .until_now()
-        .read(1000)
-        .unwrap()
-        .into_iter()
-        .collect();
-    assert_eq!(found.len() as u64, all);
+    let found = all(&stream);
+    assert_eq!(found.len() as u64, entries);
     let order = found.iter().find(|entry| entry.payload() == b"order 98").unwrap();
     assert_eq!(order.key(), Some(&b"customer-0"[..]));
     assert_eq!(order.subject(), Some("order.created"));
@@ -133,7 +44,7 @@ fn check_sample(dir: &Path, clean: bool) {
     let group = stream.group("billing").open_existing().unwrap();
     let info = group.info().unwrap();
     assert_eq!((info.acked, info.parked, info.delayed, info.leased), (READ - 10, 1, 1, 0));
-    assert_eq!(info.lag, all - READ + 9);
+    assert_eq!(info.lag, entries - READ + 9);
     let worker = group.join("worker-1").unwrap();
     let mut again = 0;
     loop {
@@ -146,7 +57,39 @@ fn check_sample(dir: &Path, clean: bool) {
     }
     assert_eq!(again, 8);
     assert_eq!(group.lag().unwrap(), 1);
+    let parked = group.parked(9).unwrap();
+    assert_eq!((parked.len(), parked[0].reason.as_deref()), (1, Some("bad")));
+    check_audit(&stream, dir);
     stream.append("the next").unwrap();
+}
+
+/// The group with a filter goes on from where it was paused, and gives up to the same stream.
+fn check_audit(stream: &Stream, dir: &Path) {
+    let letters = Stream::options().clock(clock()).open_existing(dir.join("letters")).unwrap();
+    letters.verify().unwrap();
+    let target = Exhausted::DeadLetter(letters.clone());
+    let group = stream.group("audit").on_exhausted(target).open_existing().unwrap();
+    let info = group.info().unwrap();
+    assert_eq!((info.acked, info.dead_lettered, info.exhausted), (AUDITED - 2, 1, 0));
+    assert_eq!(info.filter, ["order.*", "refund.>"]);
+    let worker = group.join("auditor").unwrap();
+    assert!(worker.try_read(1000).unwrap().is_empty(), "it is paused");
+    group.resume().unwrap();
+    let batch = worker.try_read(1).unwrap();
+    assert_eq!(batch.iter().next().unwrap().subject(), Some("order.created"));
+    for delivery in batch {
+        delivery.reject("not now").unwrap();
+    }
+    let told = all(&letters);
+    let reasons: Vec<_> = told.iter().map(|entry| DeadLetter::of(entry).unwrap()).collect();
+    let reasons: Vec<_> = reasons.iter().map(DeadLetter::reason).collect();
+    assert_eq!(reasons, [Some("no such customer"), Some("not now")]);
+    assert_eq!(told[0].header("trace"), told[0].key());
+}
+
+/// All entries of a stream.
+fn all(stream: &Stream) -> Vec<Entry> {
+    stream.reader(Start::Earliest).unwrap().until_now().read(1000).unwrap().into_iter().collect()
 }
 
 fn data(version: &str, how: &str) -> PathBuf {
@@ -181,15 +124,16 @@ fn write_the_directories_of_this_version() {
     for how in ["closed", "killed"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sample");
-        let (stream, group, members) = write_sample(&path);
+        let sample = sample::write(&path);
+        let _ = fs::remove_dir_all(data("v1", how));
         if how == "killed" {
-            stream.sync().unwrap();
-            stream.append("order 100").unwrap();
+            sample.stream.sync().unwrap();
+            sample.stream.append("order 100").unwrap();
+            copy(&path, &data("v1", how));
         } else {
-            stream.close().unwrap();
+            sample.close();
+            copy(&path, &data("v1", how));
         }
-        copy(&path, &data("v1", how));
-        drop((group, members));
     }
 }
 
@@ -232,12 +176,12 @@ fn check_chain(segments: &[Segment], stream: u64, kind: u64, number: u64) {
 fn the_page_is_enough_to_read_the_entries() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sample");
-    let (stream, _group, _members) = write_sample(&path);
-    let expected: Vec<Vec<Stored>> = (0..2).map(|partition| stored(&stream, partition)).collect();
-    stream.close().unwrap();
-    let identity = manifest(&fs::read(path.join("manifest")).unwrap());
+    let sample = sample::write(&path);
+    let expected = [0, 1].map(|partition| stored(&sample.stream, partition));
+    sample.close();
+    let (identity, _) = manifest(&path);
     for (partition, expected) in (0..).zip(expected) {
-        let segments = segments(&path.join(format!("p{partition}")));
+        let segments = segments(&path.join(format!("orders/p{partition}")));
         assert!(segments.last().unwrap().sequence > 1, "the sample rolls");
         check_chain(&segments, identity, 1, partition);
         let frames = segments.iter().flat_map(|segment| &segment.frames[1..]);
@@ -247,11 +191,11 @@ fn the_page_is_enough_to_read_the_entries() {
 
 /// A partition's entries as the crate reads them.
 fn stored(stream: &Stream, partition: u32) -> Vec<Stored> {
-    let all = stream.reader(Start::Earliest).unwrap().until_now().read(1000).unwrap();
+    let all = all(stream);
     let own = all.iter().filter(|entry| entry.id().partition() == partition);
     own.map(|entry| Stored {
         offset: entry.id().offset(),
-        time: u64::try_from(since_1970(entry.timestamp()).as_micros()).unwrap(),
+        time: micros(entry.timestamp()),
         payload: entry.payload().to_vec(),
         subject: entry.subject().map(|subject| subject.as_bytes().to_vec()),
         key: entry.key().map(<[u8]>::to_vec),
@@ -259,74 +203,123 @@ fn stored(stream: &Stream, partition: u32) -> Vec<Stored> {
             .headers()
             .map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()))
             .collect(),
+        letter: DeadLetter::of(entry).map(|letter| Letter {
+            origin: (letter.origin().partition().into(), letter.origin().offset()),
+            attempts: letter.attempts().into(),
+            times: [letter.first_delivered(), letter.last_delivered()]
+                .map(|time| micros(time.unwrap())),
+            texts: [Some(letter.group()), letter.consumer(), letter.reason()]
+                .map(|text| text.unwrap_or_default().to_owned()),
+        }),
+        addressee: None,
     })
     .collect()
 }
 
-fn since_1970(time: SystemTime) -> Duration {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap()
+fn micros(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
-/// Reads a manifest of the sample; gives the stream's identity.
-fn manifest(bytes: &[u8]) -> u64 {
-    let layout = Layout::of("Manifest");
-    assert_eq!(layout.slice(bytes, "magic"), b"MILLMAN\0");
-    assert_eq!(layout.number(bytes, "version"), 1);
-    let summed = [layout.slice(bytes, "version"), &bytes[16..]].concat();
-    assert_eq!(layout.number(bytes, "sum"), u64::from(crc32fast::hash(&summed)));
-    let body = layout.rest(bytes, "body");
-    assert_eq!(layout.number(bytes, "length"), body.len() as u64);
-    let mut body = Bytes(body);
-    let mut identity = 0;
-    for name in names_of(1) {
-        match name.as_str() {
-            "addressed" => assert_eq!(body.varint(), 0, "how many"),
-            "stream" => identity = body.varint(),
-            "partitions" => assert_eq!(body.varint(), 2),
-            "segment_bytes" => assert_eq!(body.varint(), 4096),
-            "groups" => {
-                assert_eq!(body.varint(), 2, "how many");
-                manifest_group(&mut body, "shipping", 1);
-                manifest_group(&mut body, "billing", 2);
-            }
-            _ => drop(body.varint()),
-        }
+/// Reads the sample's manifest; gives the numbers of its stream and of the dead letters'.
+fn manifest(dir: &Path) -> (u64, u64) {
+    let [orders, letters] = ["orders", "letters"].map(|name| {
+        let bytes = fs::read(dir.join(name).join("manifest")).unwrap();
+        let layout = Layout::of("Manifest");
+        assert_eq!(layout.slice(&bytes, "magic"), b"MILLMAN\0");
+        assert_eq!(layout.number(&bytes, "version"), 1);
+        let summed = [layout.slice(&bytes, "version"), &bytes[16..]].concat();
+        assert_eq!(layout.number(&bytes, "sum"), u64::from(crc32fast::hash(&summed)));
+        let body = layout.rest(&bytes, "body");
+        assert_eq!(layout.number(&bytes, "length"), body.len() as u64);
+        body.to_vec()
+    });
+    let letters = fields(&mut Bytes(&letters), 1);
+    assert_eq!((&*letters["groups"], &*letters["retention_bytes"]), ("0", "none"));
+    let mut body = Bytes(&orders);
+    let stream = fields(&mut body, 1);
+    let year = (HOUR * 24 * 365).as_micros().to_string();
+    let expected = [
+        ("partitions", "2"),
+        ("segment_bytes", "4096"),
+        ("durability", "0"),
+        ("settled", "0"),
+        ("retention_bytes", "1073741824"),
+        ("retention_age", &year),
+        ("retention_entries", "1048576"),
+        ("retention_idle", "3600000000"),
+        ("next_group", "4"),
+        ("groups", "3"),
+    ];
+    for (field, value) in expected {
+        assert_eq!(stream[field], value, "{field}");
+    }
+    for group in ["shipping", "billing", "audit"] {
+        manifest_group(&fields(&mut body, 2), group, &letters["stream"]);
     }
     assert!(body.0.is_empty(), "{} bytes follow", body.0.len());
-    identity
+    (stream["stream"].parse().unwrap(), letters["stream"].parse().unwrap())
 }
 
 /// The fields that the manifest's nth table lists.
-fn names_of(nth: usize) -> impl Iterator<Item = String> {
-    nth_table("Manifest", nth).into_iter().map(|mut row| row.swap_remove(0))
+fn fields(body: &mut Bytes<'_>, nth: usize) -> BTreeMap<String, String> {
+    let rows = nth_table("Manifest", nth).into_iter();
+    rows.map(|row| (row[0].clone(), body.value(&row[1], &row[2]))).collect()
 }
 
-/// Reads one group of the sample's manifest.
-fn manifest_group(body: &mut Bytes<'_>, group: &str, number: u64) {
-    let own = group == "shipping";
-    let of = |shipping: u64, billing: u64| if own { shipping } else { billing };
-    for name in names_of(2) {
-        match name.as_str() {
-            "name" => assert_eq!(body.name(), group),
-            "number" => assert_eq!(body.varint(), number),
-            "starts" => {
-                let starts = [body.varint(), body.varint(), body.varint()];
-                assert_eq!(starts, [2, of(0, TRIMMED), 0]);
-            }
-            "session_timeout" => assert_eq!(body.byte(), 0, "unset"),
-            "lease" => assert_eq!(body.varint(), of(3600, 30) * 1_000_000),
-            "backoff" if own => assert_eq!(body.varint(), 1, "exponential"),
-            "backoff" => assert_eq!([body.varint(), body.varint()], [0, 3_600_000_000]),
-            "max_deliveries" => assert_eq!(body.varint(), 16),
-            "max_in_flight" => assert_eq!(body.varint(), 100_000),
-            "strategy" if own => assert_eq!((body.varint(), body.name()), (5, "in-turn".into())),
-            "strategy" | "on_trimmed" | "ack_mode" => assert_eq!(body.varint(), 0, "{name}"),
-            "revocation_timeout" => assert_eq!(body.varint(), of(45, 60) * 1_000_000),
-            _ => drop(body.varint()),
-        }
-        if own && name == "backoff" {
-            assert_eq!([body.varint(), body.varint()], [100_000, 30_000_000]);
-        }
+/// Compares one group of the sample's manifest.
+fn manifest_group(found: &BTreeMap<String, String>, group: &str, letters: &str) {
+    let letters = format!("2 {letters}");
+    let every = [
+        ("name", group),
+        ("session_timeout", "none"),
+        ("max_deliveries", "16"),
+        ("max_in_flight", "100000"),
+        ("on_trimmed", "0"),
+        ("ack_mode", "0"),
+    ];
+    let own = match group {
+        "shipping" => [
+            ("number", "1"),
+            ("starts", "[0 0]"),
+            ("filter", "[]"),
+            ("lease", "3600000000"),
+            ("backoff", "1 100000 30000000"),
+            ("jitter", "0"),
+            ("seed", "none"),
+            ("on_exhausted", "0"),
+            ("max_in_flight_bytes", "18446744073709551615"),
+            ("strategy", "5 in-turn"),
+            ("revocation_timeout", "45000000"),
+        ],
+        "billing" => [
+            ("number", "2"),
+            ("starts", "[43 0]"),
+            ("filter", "[]"),
+            ("lease", "30000000"),
+            ("backoff", "0 3600000000"),
+            ("jitter", "0"),
+            ("seed", "none"),
+            ("on_exhausted", "0"),
+            ("max_in_flight_bytes", "18446744073709551615"),
+            ("strategy", "0"),
+            ("revocation_timeout", "60000000"),
+        ],
+        _ => [
+            ("number", "3"),
+            ("starts", "[43 0]"),
+            ("filter", "[order.* refund.>]"),
+            ("lease", "30000000"),
+            ("backoff", "2 [1000000 60000000]"),
+            ("jitter", "250"),
+            ("seed", "7"),
+            ("on_exhausted", &letters),
+            ("max_in_flight_bytes", "1048576"),
+            ("strategy", "0"),
+            ("revocation_timeout", "60000000"),
+        ],
+    };
+    for (field, value) in every.into_iter().chain(own) {
+        assert_eq!(found[field], value, "{field} of {group}");
     }
 }
 
@@ -334,17 +327,17 @@ fn manifest_group(body: &mut Bytes<'_>, group: &str, number: u64) {
 fn the_page_is_enough_to_read_a_groups_journal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sample");
-    let (stream, group, _members) = write_sample(&path);
-    let acked = group.info().unwrap().acked;
-    stream.close().unwrap();
-    let identity = manifest(&fs::read(path.join("manifest")).unwrap());
+    let sample = sample::write(&path);
+    let acked = sample.billing.info().unwrap().acked;
+    sample.close();
+    let (identity, _) = manifest(&path);
     let (snapshot, told) = journal(&path, identity, 2);
     let count = |name: &str| -> u64 {
         let of = told.iter().filter(|(event, _)| event == name);
         of.map(|(_, fields)| fields.get(2).copied().unwrap_or(1)).sum()
     };
     assert_eq!(snapshot.totals[0] + count("acked"), acked);
-    assert_eq!(snapshot.parked + count("parked"), 1);
+    assert_eq!(snapshot.parked.len() as u64 + count("parked"), 1);
     let members = told.iter().filter(|(event, _)| event == "joined").count();
     assert_eq!(snapshot.members.len() + members, 1);
     let passed = snapshot.cursors.iter().sum::<u64>() + count("handed out");
@@ -355,7 +348,7 @@ fn the_page_is_enough_to_read_a_groups_journal() {
 
 /// The newest snapshot of a group's journal, and the events behind it.
 fn journal(path: &Path, identity: u64, number: u64) -> (Snapshot, Vec<(String, Vec<u64>)>) {
-    let segments = segments(&path.join(format!("g{number}")));
+    let segments = segments(&path.join(format!("orders/g{number}")));
     let newest = segments.last().unwrap();
     assert_eq!((newest.stream, newest.kind, newest.number), (identity, 2, number));
     assert_eq!(newest.check_footer(), Some(newest.bytes.len()));
@@ -373,10 +366,11 @@ fn journal(path: &Path, identity: u64, number: u64) -> (Snapshot, Vec<(String, V
 fn the_page_is_enough_to_read_what_became_of_partitions() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sample");
-    let (stream, _group, _members) = write_sample(&path);
-    let generation = stream.group("shipping").open_existing().unwrap().info().unwrap().generation;
-    stream.close().unwrap();
-    let identity = manifest(&fs::read(path.join("manifest")).unwrap());
+    let sample = sample::write(&path);
+    let shipping = sample.stream.group("shipping").open_existing().unwrap();
+    let generation = shipping.info().unwrap().generation;
+    sample.close();
+    let (identity, _) = manifest(&path);
     let (_, told) = journal(&path, identity, 1);
     let of = |name: &str| -> Vec<&[u64]> {
         told.iter().filter(|(event, _)| event == name).map(|(_, fields)| &fields[..]).collect()
@@ -384,7 +378,7 @@ fn the_page_is_enough_to_read_what_became_of_partitions() {
     assert_eq!(of("trimmed before they were settled"), [[0, 0, TRIMMED]]);
     assert_eq!(of("settled through an offset"), [[1, THROUGH, 0]]);
     assert_eq!(of("reset"), [[0, 0]]);
-    assert_eq!(of("evicted from a revoked partition"), [[1, 16, 0]]);
+    assert_eq!(of("evicted from a revoked partition"), [[1, 16, 0, 1_700_000_045_000_000]]);
     let rounds = of("round");
     // Generation, what, how long if it ends; then revoked and given, each with its count.
     assert_eq!(rounds[0], [1, 2, 0, 0, 2, 0, 0, 1, 0], "both to the first");
@@ -397,18 +391,123 @@ fn the_page_is_enough_to_read_what_became_of_partitions() {
 fn the_page_is_enough_to_read_who_owned_what() {
     let dir = tempfile::tempdir().unwrap();
     copy(&data("v1", "killed"), dir.path());
-    let stream = Stream::options().clock(clock()).open_existing(dir.path()).unwrap();
+    let path = dir.path().join("orders");
+    let stream = Stream::options().clock(clock()).open_existing(path).unwrap();
     let group = stream.group("shipping").strategy(InTurn).open_existing().unwrap();
     let generation = group.info().unwrap().generation;
     let worker = group.join("packer-9").unwrap();
     stream.close().unwrap();
     drop(worker);
-    let identity = manifest(&fs::read(dir.path().join("manifest")).unwrap());
+    let (identity, _) = manifest(dir.path());
     let (snapshot, told) = journal(dir.path(), identity, 1);
     assert_eq!(snapshot.former, ["packer-1", "packer-2"]);
     assert_eq!(snapshot.owners, [(0, 1), (0, 2)], "nobody, and who it was");
     assert_eq!(snapshot.generation, generation);
     assert!(told.iter().any(|(event, fields)| event == "round" && fields[0] == generation + 1));
+}
+
+#[test]
+fn the_page_is_enough_to_read_what_was_given_up_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sample");
+    let sample = sample::write(&path);
+    let expected = stored(&sample.letters, 0);
+    let open = |dir: &Path| {
+        let (stream, letters) = manifest(dir);
+        let (snapshot, told) = journal(dir, stream, 3);
+        (letters, snapshot, told)
+    };
+    sample.close();
+    let (letters, _, told) = open(&path);
+    let of = |name: &str| -> Vec<&[u64]> {
+        told.iter().filter(|(event, _)| event == name).map(|(_, fields)| &fields[..]).collect()
+    };
+    let [id] = of("exhausted, to go to the dead letters")[..] else { panic!("one was") };
+    let intent = [id, &[letters, 0, 0][..]].concat();
+    assert_eq!(of("its dead letter is about to be appended"), [intent]);
+    assert_eq!(of("dead-lettered"), [id]);
+    let passed = of("passed by its filter");
+    assert!(passed.iter().all(|passed| passed[2] == 0), "nothing is counted: {passed:?}");
+    assert!(!passed.is_empty());
+    let time = 1_700_000_045_000_000;
+    assert_eq!(of("hand-outs stop or go on"), [[2, 3_600_000_000, time]]);
+    assert!(of("handed out").iter().all(|fields| fields[5] == time));
+
+    let segments = segments(&path.join("letters/p0"));
+    let found: Vec<_> = segments[0].frames[1..].iter().flat_map(entries).collect();
+    assert_eq!(found, expected);
+    let letter = found[0].letter.as_ref().unwrap();
+    assert_eq!((letter.origin, letter.attempts), ((id[0], id[1]), 1));
+    assert_eq!(letter.texts, ["audit", "auditor", "no such customer"]);
+
+    // What was not closed begins a new segment, with a snapshot, once it is opened and read.
+    let dir = tempfile::tempdir().unwrap();
+    copy(&data("v1", "killed"), dir.path());
+    let options = || Stream::options().clock(clock());
+    let stream = options().open_existing(dir.path().join("orders")).unwrap();
+    for group in ["audit", "billing"] {
+        stream.group(group).open_existing().unwrap().join("me").unwrap().leave().unwrap();
+    }
+    stream.close().unwrap();
+    let (_, audit, _) = open(dir.path());
+    assert_eq!((audit.totals[10], audit.pause), (1, [2, 3_600_000_000].to_vec()));
+    assert_eq!(audit.failed.len(), 1, "the nacked one");
+    assert!(audit.exhausted.is_empty(), "its letter is safe");
+    let (billing, _) = journal(dir.path(), manifest(dir.path()).0, 2);
+    assert_eq!((&*billing.parked[0].1, &billing.pause), ("bad", &vec![0]));
+    assert_eq!(billing.parked[0].0[4], time, "when it was parked");
+}
+
+#[test]
+fn the_page_is_enough_to_read_what_waits_for_its_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let letters = Stream::options().in_memory().unwrap();
+    let options = || Stream::options().segment_bytes(4096).clock(clock());
+    let stream = options().create(dir.path().join("orders")).unwrap();
+    for n in 0..9_u8 {
+        stream.append(&[n; 900][..]).unwrap();
+    }
+    let target = Exhausted::DeadLetter(letters.clone());
+    let group = stream.group("g").on_exhausted(target).open(Start::Earliest).unwrap();
+    let worker = group.join("worker").unwrap();
+    worker.try_read(1).unwrap().into_iter().next().unwrap().reject("bad").unwrap();
+    let letter = all(&letters).remove(0);
+    let gone = stream.trim_before(EntryId::new(0, 5)).unwrap();
+    assert!(gone > 1);
+    let again = group.redrive_letter(&letter).unwrap();
+    assert_eq!(again, Redriven::Appended(EntryId::new(0, 9)));
+    letters.close().unwrap();
+    worker.try_read(1).unwrap().into_iter().next().unwrap().reject("worse").unwrap();
+    assert_eq!(group.info().unwrap().exhausted, 1);
+
+    // A killed process leaves this, and what opens it writes a snapshot.
+    let alive = stream;
+    let killed = dir.path().join("killed/orders");
+    copy(&dir.path().join("orders"), &killed);
+    let stream = options().open_existing(&killed).unwrap();
+    let other = stream.group("g").open_existing().unwrap().join("other").unwrap();
+    stream.close().unwrap();
+    drop(other);
+    let segments = segments(&killed.join("p0"));
+    let found: Vec<_> = segments.iter().flat_map(|s| &s.frames[1..]).flat_map(entries).collect();
+    let addressees: Vec<_> = found.iter().filter_map(|entry| entry.addressee).collect();
+    assert_eq!((addressees, found.last().unwrap().payload.len()), (vec![1], 900));
+    let (snapshot, _) = journal(&dir.path().join("killed"), segments[0].stream, 1);
+    let [waiting] = &snapshot.exhausted[..] else { panic!("one waits") };
+    let time = 1_700_000_000_000_000;
+    assert_eq!(waiting.numbers, [0, gone, time, time, 0]);
+    assert_eq!(waiting.texts, ["worker", "worse"]);
+    assert_eq!((snapshot.totals[10], &snapshot.runs[..]), (1, &[(6, 1)][..]));
+
+    // One that lives writes a snapshot when a segment of the journal is full.
+    for _ in 0..60 {
+        group.pause().unwrap();
+        group.resume().unwrap();
+    }
+    alive.close().unwrap();
+    let (snapshot, _) = journal(dir.path(), segments[0].stream, 1);
+    assert_eq!(snapshot.leases[2..], [time], "one for all leases");
+    assert_eq!(snapshot.exhausted.len(), 1);
 }
 
 #[test]
@@ -426,8 +525,8 @@ fn a_damaged_frame_would_be_noticed_by_this_reader() {
     assert_ne!(salted(1, b"x"), salted(2, b"x"));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sample");
-    write_sample(&path).0.close().unwrap();
-    let file = path.join("p1/0000000001.seg");
+    sample::write(&path).close();
+    let file = path.join("orders/p1/0000000001.seg");
     let whole = Segment::read(&file).frames.len();
     let mut bytes = fs::read(&file).unwrap();
     bytes[300] ^= 1;

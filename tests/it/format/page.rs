@@ -196,7 +196,64 @@ impl Segment {
             let frame = Layout::of("Frame").number(&self.bytes[position..], "offset");
             assert_eq!(frame, offset);
         }
+        if self.kind == 1 {
+            let counted = footer.number(bytes, "subjects");
+            self.check_subjects(counted, &bytes[length - subjects..length]);
+        }
         Some(self.end + length)
+    }
+
+    /// Checks how many entries the footer says there are of each subject.
+    fn check_subjects(&self, counted: u64, mut bytes: &[u8]) {
+        let layout = Layout::nth("Footer", 2);
+        let mut expected = BTreeMap::new();
+        for entry in self.frames[1..].iter().flat_map(entries) {
+            if let Some(subject) = entry.subject {
+                *expected.entry(subject).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(counted, expected.len() as u64, "few enough to be counted");
+        let mut found = BTreeMap::new();
+        while !bytes.is_empty() {
+            let length = usize::try_from(layout.number(bytes, "length")).unwrap();
+            let (subject, rest) = layout.rest(bytes, "subject").split_at(length);
+            found.insert(subject.to_vec(), layout.number(bytes, "entries"));
+            bytes = rest;
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+/// What a dead letter tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// Partition and offset.
+    pub(crate) origin: (u64, u64),
+    pub(crate) attempts: u64,
+    /// Of the first and the last hand-out.
+    pub(crate) times: [u64; 2],
+    /// Group, consumer, reason.
+    pub(crate) texts: [String; 3],
+}
+
+impl Letter {
+    fn read(bytes: &[u8]) -> Self {
+        let layout = Layout::of("Dead letter");
+        let mut left = layout.rest(bytes, "texts");
+        let texts = [(); 3].map(|()| {
+            let (length, rest) = left.split_first_chunk().unwrap();
+            let (text, rest) = rest.split_at(u16::from_le_bytes(*length).into());
+            left = rest;
+            String::from_utf8(text.to_vec()).unwrap()
+        });
+        assert!(left.is_empty());
+        let number = |field| layout.number(bytes, field);
+        Self {
+            origin: (number("partition"), number("offset")),
+            attempts: number("attempts"),
+            times: [number("first"), number("last")],
+            texts,
+        }
     }
 }
 
@@ -209,6 +266,8 @@ pub(crate) struct Stored {
     pub(crate) subject: Option<Vec<u8>>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) letter: Option<Letter>,
+    pub(crate) addressee: Option<u64>,
 }
 
 /// The entries of a frame.
@@ -222,7 +281,9 @@ pub(crate) fn entries(frame: &Frame) -> Vec<Stored> {
         }];
     }
     let layout = Layout::of("Entry");
-    let [subject, key, header] = ["subject", "key", "header"].map(|name| code("Entry", 1, name));
+    let tag = |name| code("Entry", 1, name);
+    let [subject, key, header] = ["subject", "key", "header"].map(tag);
+    let [letter, addressee] = ["dead letter", "addressee"].map(tag);
     let mut found = Vec::new();
     let mut left = &frame.body[..];
     while !left.is_empty() {
@@ -243,6 +304,10 @@ pub(crate) fn entries(frame: &Frame) -> Vec<Stored> {
                     let name = usize::from(u16::from_le_bytes(value[..2].try_into().unwrap()));
                     let (name, value) = value[2..].split_at(name);
                     entry.headers.push((name.to_vec(), value.to_vec()));
+                }
+                tag if tag == letter => entry.letter = Some(Letter::read(&value)),
+                tag if tag == addressee => {
+                    entry.addressee = Some(u64::from_le_bytes(value.try_into().unwrap()));
                 }
                 tag => panic!("the page knows no field {tag}"),
             }
