@@ -215,6 +215,10 @@ fn ids_that_name_nothing_are_refused() {
     assert!(matches!("1:2".parse::<EntryId>(), Err(Error::InvalidId { .. })));
 }
 
+fn thousands(number: u64) -> String {
+    format!("{},{:03}", number / 1_000, number % 1_000)
+}
+
 /// The documented limits name each option that has one, with the default that it really has.
 #[test]
 fn the_table_of_limits_is_what_holds() {
@@ -234,7 +238,7 @@ fn the_table_of_limits_is_what_holds() {
         ("max_deliveries", settings.max_deliveries.to_string()),
         ("backoff", format!("{millis} ms, doubling up to {longest} s")),
         ("on_exhausted", format!("[`{}`]", settings.on_exhausted)),
-        ("max_in_flight", settings.max_in_flight.to_string().replace("000", ",000")),
+        ("max_in_flight", thousands(settings.max_in_flight)),
         ("max_in_flight_per_consumer", "none".to_owned()),
         ("max_in_flight_bytes", "none".to_owned()),
         ("revocation_timeout", format!("{} s", settings.revocation_timeout.as_secs())),
@@ -248,7 +252,9 @@ fn the_table_of_limits_is_what_holds() {
     assert_eq!(settings.max_in_flight_per_consumer.or(settings.max_in_flight_bytes), None);
     assert_eq!(settings.session_timeout, settings.lease.max(Duration::from_secs(30)));
     assert!(row("session_timeout").contains("the lease, at least 30 s"));
-    for option in ["segment_bytes", "entry_bytes_max", "durability", "strategy"] {
+    for option in
+        ["segment_bytes", "entry_bytes_max", "durability", "retention", "strategy", "filter"]
+    {
         row(option);
     }
 }
