@@ -81,16 +81,23 @@ fn check_audit(stream: &Stream, dir: &Path) {
         delivery.reject("not now").unwrap();
     }
     let told = all(&letters);
-    let reasons: Vec<_> = told.iter().map(|entry| DeadLetter::of(entry).unwrap()).collect();
+    let reasons: Vec<_> = told.iter().filter_map(DeadLetter::of).collect();
     let reasons: Vec<_> = reasons.iter().map(DeadLetter::reason).collect();
     assert_eq!(reasons, [Some("no such customer"), Some("not now")]);
     assert_eq!(told[0].header("trace"), told[0].key());
+    let again = letters.append_unique("again", "once", HOUR).unwrap();
+    assert_eq!((again.duplicate, again.id), (true, told[1].id()));
+    let mender = letters.group("mender").open_existing().unwrap();
+    assert_eq!(mender.info().unwrap().delayed, 1);
 }
 
 /// All entries of a stream.
 fn all(stream: &Stream) -> Vec<Entry> {
     stream.reader(Start::Earliest).unwrap().until_now().read(1000).unwrap().into_iter().collect()
 }
+
+/// Values of a manifest by the names of their fields.
+type Named = BTreeMap<String, String>;
 
 fn data(version: &str, how: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version).join(how)
@@ -203,6 +210,8 @@ fn stored(stream: &Stream, partition: u32) -> Vec<Stored> {
             .headers()
             .map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()))
             .collect(),
+        due: entry.due().map(micros),
+        unique_key: entry.unique_key().map(<[u8]>::to_vec),
         letter: DeadLetter::of(entry).map(|letter| Letter {
             origin: (letter.origin().partition().into(), letter.origin().offset()),
             attempts: letter.attempts().into(),
@@ -220,23 +229,12 @@ fn micros(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
-/// Reads the sample's manifest; gives the numbers of its stream and of the dead letters'.
+/// Reads the sample's manifests; gives the numbers of its stream and of the dead letters'.
 fn manifest(dir: &Path) -> (u64, u64) {
-    let [orders, letters] = ["orders", "letters"].map(|name| {
-        let bytes = fs::read(dir.join(name).join("manifest")).unwrap();
-        let layout = Layout::of("Manifest");
-        assert_eq!(layout.slice(&bytes, "magic"), b"MILLMAN\0");
-        assert_eq!(layout.number(&bytes, "version"), 1);
-        let summed = [layout.slice(&bytes, "version"), &bytes[16..]].concat();
-        assert_eq!(layout.number(&bytes, "sum"), u64::from(crc32fast::hash(&summed)));
-        let body = layout.rest(&bytes, "body");
-        assert_eq!(layout.number(&bytes, "length"), body.len() as u64);
-        body.to_vec()
-    });
-    let letters = fields(&mut Bytes(&letters), 1);
-    assert_eq!((&*letters["groups"], &*letters["retention_bytes"]), ("0", "none"));
-    let mut body = Bytes(&orders);
-    let stream = fields(&mut body, 1);
+    let [(stream, groups), (letters, menders)] = ["orders", "letters"]
+        .map(|name| manifest_of(&fs::read(dir.join(name).join("manifest")).unwrap()));
+    assert_eq!(letters["retention_bytes"], "none");
+    assert_eq!((menders.len(), &*menders[0]["name"]), (1, "mender"));
     let year = (HOUR * 24 * 365).as_micros().to_string();
     let expected = [
         ("partitions", "2"),
@@ -248,32 +246,57 @@ fn manifest(dir: &Path) -> (u64, u64) {
         ("retention_entries", "1048576"),
         ("retention_idle", "3600000000"),
         ("next_group", "4"),
-        ("groups", "3"),
+        ("unique_max", "1000000"),
     ];
     for (field, value) in expected {
         assert_eq!(stream[field], value, "{field}");
     }
-    for group in ["shipping", "billing", "audit"] {
-        manifest_group(&fields(&mut body, 2), group, &letters["stream"]);
+    assert_eq!(groups.len(), 3);
+    for (group, name) in groups.iter().zip(["shipping", "billing", "audit"]) {
+        manifest_group(group, name, &letters["stream"]);
     }
-    assert!(body.0.is_empty(), "{} bytes follow", body.0.len());
     (stream["stream"].parse().unwrap(), letters["stream"].parse().unwrap())
 }
 
-/// The fields that the manifest's nth table lists.
-fn fields(body: &mut Bytes<'_>, nth: usize) -> BTreeMap<String, String> {
-    let rows = nth_table("Manifest", nth).into_iter();
-    rows.map(|row| (row[0].clone(), body.value(&row[1], &row[2]))).collect()
+/// The fields of a manifest by their names, and those of its groups.
+fn manifest_of(bytes: &[u8]) -> (Named, Vec<Named>) {
+    let layout = Layout::of("Manifest");
+    assert_eq!(layout.slice(bytes, "magic"), b"MILLMAN\0");
+    assert_eq!(layout.number(bytes, "version"), 1);
+    let summed = [layout.slice(bytes, "version"), &bytes[16..]].concat();
+    assert_eq!(layout.number(bytes, "sum"), u64::from(crc32fast::hash(&summed)));
+    let body = layout.rest(bytes, "body");
+    assert_eq!(layout.number(bytes, "length"), body.len() as u64);
+    let mut body = Bytes(body);
+    let mut groups = Vec::new();
+    let stream = fields(&mut body, 1, &mut groups);
+    assert!(body.0.is_empty(), "{} bytes follow", body.0.len());
+    (stream, groups)
+}
+
+/// The fields that the manifest's nth table lists; a list is one of groups.
+fn fields(body: &mut Bytes<'_>, nth: usize, groups: &mut Vec<Named>) -> Named {
+    let mut named = Named::new();
+    for row in nth_table("Manifest", nth) {
+        let value = body.value(&row[1], &row[2]);
+        if row[1] == "list" {
+            let count = value.parse().unwrap();
+            *groups = (0..count).map(|_| fields(body, 2, &mut Vec::new())).collect();
+        }
+        named.insert(row[0].clone(), value);
+    }
+    named
 }
 
 /// Compares one group of the sample's manifest.
-fn manifest_group(found: &BTreeMap<String, String>, group: &str, letters: &str) {
+fn manifest_group(found: &Named, group: &str, letters: &str) {
     let letters = format!("2 {letters}");
     let every = [
         ("name", group),
         ("session_timeout", "none"),
         ("max_deliveries", "16"),
         ("max_in_flight", "100000"),
+        ("delayed_max", "1000000"),
         ("on_trimmed", "0"),
         ("ack_mode", "0"),
     ];
@@ -348,7 +371,12 @@ fn the_page_is_enough_to_read_a_groups_journal() {
 
 /// The newest snapshot of a group's journal, and the events behind it.
 fn journal(path: &Path, identity: u64, number: u64) -> (Snapshot, Vec<(String, Vec<u64>)>) {
-    let segments = segments(&path.join(format!("orders/g{number}")));
+    journal_of(&path.join(format!("orders/g{number}")), identity)
+}
+
+fn journal_of(path: &Path, identity: u64) -> (Snapshot, Vec<(String, Vec<u64>)>) {
+    let segments = segments(path);
+    let number = path.file_name().unwrap().to_str().unwrap()[1..].parse().unwrap();
     let newest = segments.last().unwrap();
     assert_eq!((newest.stream, newest.kind, newest.number), (identity, 2, number));
     assert_eq!(newest.check_footer(), Some(newest.bytes.len()));
@@ -436,6 +464,11 @@ fn the_page_is_enough_to_read_what_was_given_up_and_why() {
     let segments = segments(&path.join("letters/p0"));
     let found: Vec<_> = segments[0].frames[1..].iter().flat_map(entries).collect();
     assert_eq!(found, expected);
+    assert_eq!(found[1].due, Some(time + 3_600_000_000));
+    assert_eq!(found[1].unique_key.as_deref(), Some(&b"once"[..]));
+    let (_, mended) = journal_of(&path.join("letters/g1"), letters);
+    let deferred = mended.iter().find(|(event, _)| event.starts_with("deferred")).unwrap();
+    assert_eq!(deferred.1, [0, 1, 1, 3_600_000_000, time]);
     let letter = found[0].letter.as_ref().unwrap();
     assert_eq!((letter.origin, letter.attempts), ((id[0], id[1]), 1));
     assert_eq!(letter.texts, ["audit", "auditor", "no such customer"]);

@@ -266,6 +266,9 @@ pub(crate) struct Stored {
     pub(crate) subject: Option<Vec<u8>>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// From when on groups hand it out.
+    pub(crate) due: Option<u64>,
+    pub(crate) unique_key: Option<Vec<u8>>,
     pub(crate) letter: Option<Letter>,
     pub(crate) addressee: Option<u64>,
 }
@@ -283,7 +286,9 @@ pub(crate) fn entries(frame: &Frame) -> Vec<Stored> {
     let layout = Layout::of("Entry");
     let tag = |name| code("Entry", 1, name);
     let [subject, key, header] = ["subject", "key", "header"].map(tag);
+    let [due, unique_key] = ["due", "unique key"].map(tag);
     let [letter, addressee] = ["dead letter", "addressee"].map(tag);
+    let number = |value: &[u8]| u64::from_le_bytes(value.try_into().unwrap());
     let mut found = Vec::new();
     let mut left = &frame.body[..];
     while !left.is_empty() {
@@ -305,9 +310,11 @@ pub(crate) fn entries(frame: &Frame) -> Vec<Stored> {
                     let (name, value) = value[2..].split_at(name);
                     entry.headers.push((name.to_vec(), value.to_vec()));
                 }
+                tag if tag == due => entry.due = Some(number(&value)),
+                tag if tag == unique_key => entry.unique_key = Some(value),
                 tag if tag == letter => entry.letter = Some(Letter::read(&value)),
                 tag if tag == addressee => {
-                    entry.addressee = Some(u64::from_le_bytes(value.try_into().unwrap()));
+                    entry.addressee = Some(number(&value));
                 }
                 tag => panic!("the page knows no field {tag}"),
             }

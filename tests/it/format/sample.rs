@@ -86,6 +86,7 @@ pub(crate) fn write(dir: &Path) -> Sample {
     let letters = letters.create(dir.join("letters")).unwrap();
     let (audit, worker) = write_audit(&stream, &letters);
     members.push(worker);
+    members.push(write_mender(&letters));
     Sample { stream, letters, billing, members, _audit: audit }
 }
 
@@ -145,4 +146,15 @@ fn write_audit(stream: &Stream, letters: &Stream) -> (Group, Consumer) {
     assert_eq!(group.info().unwrap().dead_lettered, 1);
     group.pause_for(HOUR).unwrap();
     (group, worker)
+}
+
+/// A group that reads the dead letters, and behind them an entry with a time and a key of its own.
+fn write_mender(letters: &Stream) -> Consumer {
+    let later = NewEntry::new("later").key("k").deliver_after(HOUR);
+    assert!(!letters.append_unique(later, "once", HOUR).unwrap().duplicate);
+    let worker = letters.group("mender").open(Start::Earliest).unwrap().join("me").unwrap();
+    let found = worker.try_read(10).unwrap();
+    assert_eq!(found.len(), 1, "the other one waits");
+    found.into_iter().for_each(|letter| letter.ack().unwrap());
+    worker
 }
