@@ -42,9 +42,12 @@
 //! | lease | until when a delivery is that consumer's alone |
 //! | settled | acked, discarded or dead-lettered: never delivered again to that group |
 //! | dead letter | what an exhausted entry becomes in another stream: [`Exhausted::DeadLetter`], [`DeadLetter`] |
+//! | filter | the subjects that a group, reader or subscription takes; it passes all others |
 //! | parked | set aside after the last attempt, until [`Group::redrive`] or [`Group::discard_parked`] |
 //! | floor | for each partition, the offset below which a group has settled or set aside everything |
 //! | [strategy](assign) | decides which consumer of a group reads which partition; by default all read all |
+//! | claim | a consumer takes over what another holds, or held: [`Consumer::claim`], [`Consumer::auto_claim`] |
+//! | [`Retention`] | how long a stream keeps its entries: for ever, so long, or until every group is done |
 //! | generation | a number that grows whenever a group's assignment changes |
 //! | [`Reader`], [`Subscription`] | reading without a group: a place in memory, nothing to ack |
 //!
@@ -95,6 +98,16 @@
 //! the [`revocation_timeout`](GroupOptions::revocation_timeout) voids them.
 //! [`Consumer::events`] and [`Group::events`] tell of it all, and never call back.
 //!
+//! ## What fails, and what is left out
+//!
+//! An entry that fails comes again after its group's [`Backoff`], as often as
+//! [`max_deliveries`](GroupOptions::max_deliveries) says. [`Exhausted`] says what happens then: it is
+//! parked ([`Group::parked`], [`Group::redrive`]), discarded, or given to a dead-letter stream, where
+//! [`DeadLetter`] tells by whom, how often, when and why. A group with a
+//! [`filter`](GroupOptions::filter) settles what does not match as it comes by: that is no lag and
+//! takes no room. What one member holds for too long can be listed ([`Group::pending_entries`]) and
+//! claimed.
+//!
 //! ## Acks and positions
 //!
 //! [`AckMode`] says what counts as an ack: a verdict on each delivery, the consumer's next read, or
@@ -133,10 +146,18 @@
 //! What it does not promise is exactly once: a worker that dies between its work and its ack leaves
 //! an entry that comes again, with a higher [`attempt`](Delivery::attempt).
 //!
+//! **Dead letters come once.** Where a letter is about to go is on the disk before it is appended, and
+//! the letter is on the disk before its entry is settled, whatever the durability of either stream. Who
+//! opens the group after a crash in between looks for the letter before another is written, and only
+//! a trim of the letters' stream in between could hide it. As long
+//! as the letters' stream is not passed, closed, full or poisoned, entries wait
+//! ([`GroupInfo::exhausted`]) and say why.
+//!
 //! **Nothing goes that you did not say may go.** By default a stream keeps everything.
 //! [`Retention::settled`] makes it a queue: what every group is done with goes, whole segments, oldest
 //! first. Limits make it a log that forgets, and both together a queue that refuses appends
-//! ([`Error::StreamFull`]) rather than lose one. Ids never go back.
+//! ([`Error::StreamFull`]) rather than lose one. What groups know is flushed before a file goes, what
+//! a group loses is counted by kind and told ([`GroupInfo::trimmed`]). Ids never go back.
 //!
 //! **Attempts** are counted when an entry is handed out, and the count survives a kill. Of the
 //! entries that were leased when the process died, one before its last attempt is handed out alone
@@ -181,6 +202,7 @@
 //! | [`ack_mode`](GroupOptions::ack_mode) | [`Explicit`](AckMode::Explicit) | |
 //! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
 //! | rows of one [`PendingQuery`] | 1,000 | as many as it asks for |
+//! | when leases were given, for dead letters | | 1,024 points in each group that has a dead-letter stream; then coarser |
 //! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
 //! | [`delayed_max`](GroupOptions::delayed_max) | 1,000,000 | 0 to 2<sup>30</sup> |
 //! | the reason of a [`reject`](Delivery::reject) | | its first 1,024 bytes are kept |
@@ -250,7 +272,8 @@
 //! # What it is not
 //!
 //! Not a server; not for several processes at a time; no deleting of single entries, no compaction
-//! by key, no priorities, no strict order across a retry. Dead-letter streams are not built yet.
+//! by key, no priorities, no strict order across a retry. A stream cannot take its own dead letters,
+//! and only what is redriven by [`Group::redrive_letter`] finds its way back from there.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
