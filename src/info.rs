@@ -212,6 +212,8 @@ pub struct Settings {
     pub max_in_flight_per_consumer: Option<u64>,
     /// Likewise.
     pub max_in_flight_bytes: Option<u64>,
+    /// [`GroupOptions::delayed_max`](crate::GroupOptions::delayed_max).
+    pub delayed_max: u64,
 }
 
 /// Whether a group has members, and whether they have their partitions.

@@ -187,6 +187,7 @@ fn settings(policy: &Policy) -> Settings {
         ack_mode: format!("{:?}", policy.ack),
         max_in_flight: policy.max_in_flight,
         max_in_flight_per_consumer: bound(policy.max_in_flight_per_consumer),
+        delayed_max: policy.delayed_max,
         max_in_flight_bytes: bound(policy.max_in_flight_bytes),
     }
 }

@@ -372,3 +372,19 @@ fn a_filtered_group_goes_past_the_delayed_and_the_foreign() {
     assert!(third.ack_all().unwrap().is_complete());
     assert_eq!((group.lag().unwrap(), group.floors().unwrap()), (0, vec![246]));
 }
+
+#[test]
+fn what_is_put_off_takes_no_bytes_in_flight() {
+    let scene = scene_with(0, |options| options.max_in_flight_bytes(10_000));
+    let Scene { stream, worker, .. } = &scene;
+    let text = "x".repeat(90);
+    for round in 0..12 {
+        // Entries of one frame, which is copied as a whole.
+        let waits = vec![delayed(&text, SECOND); 30];
+        stream.append_batch(waits.into_iter().chain([NewEntry::new("plain")])).unwrap();
+        let kept = take_all(worker);
+        assert_eq!(kept.len(), 1, "round {round}");
+        drop(kept.into_iter().map(millstream::Delivery::detach).collect::<Vec<_>>());
+    }
+    assert_eq!(worker.try_read(9).unwrap().blocked(), Some(Blocked::Empty));
+}

@@ -48,7 +48,7 @@ fn stream_options_outside_their_bounds_are_refused_and_make_nothing() {
 #[test]
 fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
     let stream = Stream::options().in_memory().unwrap();
-    let cases: [(&str, Set<GroupOptions>); 18] = [
+    let cases: [(&str, Set<GroupOptions>); 19] = [
         ("lease", |group| group.lease(Duration::ZERO)),
         ("lease", |group| group.lease(Duration::MAX)),
         ("session_timeout", |group| group.session_timeout(Duration::ZERO)),
@@ -59,6 +59,7 @@ fn group_options_outside_their_bounds_are_refused_and_make_nothing() {
         ("max_in_flight", |group| group.max_in_flight(0)),
         ("max_in_flight_per_consumer", |group| group.max_in_flight_per_consumer(0)),
         ("max_in_flight_bytes", |group| group.max_in_flight_bytes(0)),
+        ("delayed_max", |group| group.delayed_max((1 << 30) + 1)),
         ("revocation_timeout", |group| group.revocation_timeout(Duration::ZERO)),
         ("ack_mode", |group| group.ack_mode(AckMode::Interval(Duration::ZERO))),
         ("backoff", |group| group.backoff(Backoff::steps([SECOND, Duration::MAX]))),
@@ -240,6 +241,7 @@ fn the_table_of_limits_is_what_holds() {
         ("on_exhausted", format!("[`{}`]", settings.on_exhausted)),
         ("max_in_flight", thousands(settings.max_in_flight)),
         ("max_in_flight_per_consumer", "none".to_owned()),
+        ("delayed_max", settings.delayed_max.to_string().replace("000000", ",000,000")),
         ("max_in_flight_bytes", "none".to_owned()),
         ("revocation_timeout", format!("{} s", settings.revocation_timeout.as_secs())),
         ("ack_mode", format!("[`{}`]", settings.ack_mode)),
