@@ -246,6 +246,7 @@ fn manifest(dir: &Path) -> (u64, u64) {
         ("retention_entries", "1048576"),
         ("retention_idle", "3600000000"),
         ("next_group", "4"),
+        ("addressed", "[]"),
         ("unique_max", "1000000"),
     ];
     for (field, value) in expected {
@@ -524,6 +525,8 @@ fn the_page_is_enough_to_read_what_waits_for_its_dead_letter() {
     let segments = segments(&killed.join("p0"));
     let found: Vec<_> = segments.iter().flat_map(|s| &s.frames[1..]).flat_map(entries).collect();
     let addressees: Vec<_> = found.iter().filter_map(|entry| entry.addressee).collect();
+    let (manifest, _) = manifest_of(&fs::read(killed.join("manifest")).unwrap());
+    assert!(manifest["addressed"].starts_with("[0:9-"), "{}", manifest["addressed"]);
     assert_eq!((addressees, found.last().unwrap().payload.len()), (vec![1], 900));
     let (snapshot, _) = journal(&dir.path().join("killed"), segments[0].stream, 1);
     let [waiting] = &snapshot.exhausted[..] else { panic!("one waits") };

@@ -79,7 +79,8 @@ impl<'a> Bytes<'a> {
             "number" | "list" => self.varint().to_string(),
             "u8" => self.byte().to_string(),
             "text" => self.name(),
-            "list of numbers" | "list of text" => {
+            "range" => format!("{}:{}-{}", self.varint(), self.varint(), self.varint()),
+            "list of numbers" | "list of text" | "list of ranges" => {
                 let inner = kind["list of ".len()..].trim_end_matches('s');
                 let items: Vec<_> = (0..self.varint()).map(|_| self.value(inner, "")).collect();
                 format!("[{}]", items.join(" "))
