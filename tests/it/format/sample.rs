@@ -52,14 +52,14 @@ pub(crate) struct Sample {
     pub(crate) letters: Stream,
     pub(crate) billing: Group,
     members: Vec<Consumer>,
-    _audit: Group,
+    audit: Group,
 }
 
 impl Sample {
     /// Ends it in good order.
     pub(crate) fn close(self) {
         self.stream.close().unwrap();
-        drop((self.members, self._audit));
+        drop((self.members, self.audit));
         self.letters.close().unwrap();
     }
 }
@@ -87,7 +87,7 @@ pub(crate) fn write(dir: &Path) -> Sample {
     let (audit, worker) = write_audit(&stream, &letters);
     members.push(worker);
     members.push(write_mender(&letters));
-    Sample { stream, letters, billing, members, _audit: audit }
+    Sample { stream, letters, billing, members, audit }
 }
 
 /// A group whose members own partitions, and to which happens all that can happen to such.
@@ -155,6 +155,6 @@ fn write_mender(letters: &Stream) -> Consumer {
     let worker = letters.group("mender").open(Start::Earliest).unwrap().join("me").unwrap();
     let found = worker.try_read(10).unwrap();
     assert_eq!(found.len(), 1, "the other one waits");
-    found.into_iter().for_each(|letter| letter.ack().unwrap());
+    assert!(found.ack_all().unwrap().is_complete());
     worker
 }
