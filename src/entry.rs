@@ -97,11 +97,13 @@ impl<'a> NewEntry<'a> {
     /// let clock = ManualClock::new();
     /// let stream = Stream::options().clock(clock.clone()).in_memory()?;
     /// let worker = stream.group("mail").open(Start::Earliest)?.join("worker-1")?;
-    /// stream.append(NewEntry::new("a reminder").deliver_after(Duration::from_secs(60)))?;
+    /// stream.append(NewEntry::new("a reminder").deliver_after(Duration::from_secs(20)))?;
     /// stream.append("a welcome")?;
-    /// assert_eq!(worker.try_read(10)?.iter().next().expect("it is due").payload(), b"a welcome");
+    /// let welcome = worker.try_read(10)?.into_iter().next().expect("it is due");
+    /// assert_eq!(welcome.payload(), b"a welcome");
+    /// welcome.ack()?;
     ///
-    /// clock.advance(Duration::from_secs(60));
+    /// clock.advance(Duration::from_secs(20));
     /// let reminder = worker.try_read(10)?.into_iter().next().expect("it is due");
     /// assert_eq!((reminder.payload(), reminder.attempt()), (&b"a reminder"[..], 1));
     /// # Ok::<(), millstream::Error>(())
