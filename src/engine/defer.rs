@@ -11,8 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::basket::Basket;
 use super::desk::{Desk, State};
-use super::lend::{Answer, Basket};
+use super::lend::Answer;
 use super::parcel::Verdict;
 use crate::clock::Moment;
 use crate::error::Result;

@@ -29,6 +29,7 @@
 //! | `sift` | the same with a filter |
 //! | `addressed` | entries that are for one group alone |
 //! | `census` | how many it has still to give |
+//! | `basket` | a read in the making |
 //! | `defer` | and what becomes of those that are not due yet |
 //! | `draft` | where a thread encodes what it appends |
 //! | `unique` | appending nothing twice |
@@ -41,6 +42,7 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod addressed;
+mod basket;
 mod board;
 mod bury;
 mod census;

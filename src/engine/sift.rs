@@ -11,8 +11,8 @@
 //! double as long as they bring too little: a filter that takes everything copies nothing in vain.
 
 use super::addressed::Choice;
+use super::basket::Basket;
 use super::desk::{Desk, State};
-use super::lend::Basket;
 use super::mill::{Got, Mill};
 use super::parcel::{Gleaned, Parcel, Sieve, Verdict};
 use crate::error::{Error, Result};
