@@ -2,8 +2,9 @@
 //! complains proves nothing.
 
 use super::cuts::run;
+use super::item::Item;
 use super::script::Life;
-use super::world::{Item, Verdict, World};
+use super::world::{Verdict, World};
 use crate::log::Controls;
 
 /// So many disks at most until a complaint. The rarest fault shows on one of some 300.

@@ -9,22 +9,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::sight::Sight;
+use super::sight::{Sight, State};
 use super::world::{LATE, Partition, Verdict};
+use super::writers::is_delayed;
 use crate::id::{EntryId, Token};
 use crate::ledger::Exhausted;
-
-/// What an entry is to a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    New,
-    /// Handed out so many times, and leased.
-    Out(u16),
-    /// Handed out so many times, and to be handed out again.
-    Back(u16),
-    Parked,
-    Done,
-}
 
 #[derive(Clone, Debug)]
 struct Fate {
@@ -407,11 +396,4 @@ impl Model {
             None => Ok(()),
         }
     }
-}
-
-/// Whether a read may go past an entry.
-fn is_delayed(partitions: &[Partition], id: EntryId) -> bool {
-    let offset = usize::try_from(id.offset()).expect("there are few entries");
-    let item = partitions[id.partition() as usize].items.get(offset);
-    item.is_some_and(|item| item.due.is_some_and(|due| due > item.time))
 }

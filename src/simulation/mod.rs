@@ -3,6 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `world` | the disk, and what the stream must hold: entries byte for byte |
+//! | `item` | one entry |
 //! | `groups` | what each group must know: who has what, how often, and what is settled |
 //! | `sight` | what a group shows |
 //! | `script` | a random workload: one life of the stream from opening to its end |
@@ -29,6 +30,7 @@ mod faults;
 mod fork;
 mod groups;
 mod growing;
+mod item;
 mod letters;
 mod positions;
 mod retaining;

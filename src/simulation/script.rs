@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::groups::{Existence, Model, Rules};
+use super::item::Item;
 use super::workers::{Held, Worker};
-use super::world::{Item, Strategy, Verdict, World};
+use super::world::{Strategy, Verdict, World};
 use crate::assign::{CooperativeSticky, Range, RoundRobin, Sticky};
 use crate::backoff::Backoff;
+use crate::delivery::Settlement;
 use crate::durability::Durability;
-use crate::error::Error;
+use crate::error::{Error, Lost, Result};
 use crate::group::Group;
 use crate::id::{EntryId, Token};
 use crate::ledger;
@@ -374,5 +376,17 @@ impl<'w> Life<'w> {
             Ok(()) => Ok(!(self.world.disk.is_off() || by_drop && self.world.tolerant)),
             Err(error) => self.world.forgive("close", &error).map(|()| false),
         }
+    }
+}
+
+/// What a call for many came to for one of them.
+pub(super) fn outcome_of(outcome: &Result<Settlement>, id: EntryId) -> Result<()> {
+    match outcome {
+        Ok(settlement) => match settlement.refused.iter().find(|refused| refused.0 == id) {
+            Some((_, why)) => Err(Error::LeaseLost { id, why: *why }),
+            None => Ok(()),
+        },
+        Err(error) if error.is_disk_full() => Err(Error::LeaseLost { id, why: Lost::Taken }),
+        Err(error) => Err(Error::Poisoned { cause: error.to_string().into() }),
     }
 }

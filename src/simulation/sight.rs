@@ -2,11 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::groups::State;
 use crate::error::Result;
 use crate::group::Group;
 use crate::id::EntryId;
 use crate::pending::PendingQuery;
+
+/// What an entry is to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    New,
+    /// Handed out so many times, and leased.
+    Out(u16),
+    /// Handed out so many times, and to be handed out again.
+    Back(u16),
+    Parked,
+    Done,
+}
 
 /// What a group shows of itself.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::groups::State;
-use super::script::{LEASE, Life, OWNED};
+use super::script::{LEASE, Life, OWNED, outcome_of};
+use super::sight::State;
 use super::world::Verdict;
 use crate::consumer::Consumer;
-use crate::delivery::{Delivery, Settlement};
-use crate::error::{Error, Lost, Result};
+use crate::delivery::Delivery;
+use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::pending::PendingQuery;
 
@@ -91,9 +91,7 @@ impl Life<'_> {
             Err(error) => return self.world.forgive("read", &error),
         };
         let lent = batch.peek();
-        if let Some((token, _)) = lent.iter().find(|(token, _)| !self.world.is_due(token.id())) {
-            return Err(format!("{} was handed out before it was due", token.id()));
-        }
+        self.world.check_due(&lent)?;
         let live = self.world.groups.get_mut(group).filter(|model| model.epoch == epoch);
         let Some(model) = live else {
             return Err("a deleted group hands out".to_owned());
@@ -390,17 +388,5 @@ impl Life<'_> {
             Ok(_) => Ok(()),
             Err(error) => self.world.forgive("skip", &error),
         }
-    }
-}
-
-/// What a call for many came to for one of them.
-fn outcome_of(outcome: &Result<Settlement>, id: EntryId) -> Result<()> {
-    match outcome {
-        Ok(settlement) => match settlement.refused.iter().find(|refused| refused.0 == id) {
-            Some((_, why)) => Err(Error::LeaseLost { id, why: *why }),
-            None => Ok(()),
-        },
-        Err(error) if error.is_disk_full() => Err(Error::LeaseLost { id, why: Lost::Taken }),
-        Err(error) => Err(Error::Poisoned { cause: error.to_string().into() }),
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::item::Item;
 use super::script::Life;
-use super::world::{Item, Verdict, World};
+use super::world::{Partition, Verdict, World};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::id::EntryId;
+use crate::id::{EntryId, Token};
 
 /// No unique key is appended twice within this time.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -37,11 +38,16 @@ impl World {
         id.offset() < self.partitions[id.partition() as usize].start as u64
     }
 
-    /// Whether groups may hand an entry out by now.
-    pub(super) fn is_due(&self, id: EntryId) -> bool {
+    /// Refuses what was handed out before it was due.
+    pub(super) fn check_due(&self, lent: &[(Token, u16)]) -> Verdict {
         let now = self.clock.wall();
-        let item = self.items().find_map(|(at, item)| (at == id).then_some(item));
-        item.and_then(|item| item.due).is_none_or(|due| due <= now)
+        for (id, item) in self.items() {
+            let early = item.due.is_some_and(|due| due > now);
+            if early && lent.iter().any(|(token, _)| token.id() == id) {
+                return Err(format!("{id} was handed out before it was due"));
+            }
+        }
+        Ok(())
     }
 
     /// No unique key is stored twice within its window.
@@ -129,4 +135,11 @@ impl Life<'_> {
             Err(error) => self.doubt(&error, vec![item]),
         }
     }
+}
+
+/// Whether a read may go past an entry.
+pub(super) fn is_delayed(partitions: &[Partition], id: EntryId) -> bool {
+    let offset = usize::try_from(id.offset()).expect("there are few entries");
+    let item = partitions[id.partition() as usize].items.get(offset);
+    item.is_some_and(Item::is_delayed)
 }
