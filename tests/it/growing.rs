@@ -368,7 +368,10 @@ mod durable {
     #[test]
     fn a_stream_of_an_earlier_version_grows() {
         for how in ["closed", "killed"] {
-            let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v1").join(how);
+            let data = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/data/v1")
+                .join(how)
+                .join("orders");
             let dir = copied(&data);
             let stream = open(dir.path());
             let before = stream.info().unwrap().entries();
