@@ -26,7 +26,7 @@ impl Mill {
         }
         let end = match last {
             // No log has so many entries, so it is the last one of none.
-            Some(last) => last.offset().checked_add(1).unwrap_or(u64::MAX),
+            Some(last) => last.offset().saturating_add(1),
             None => 0,
         };
         let time = self.ground.time.wall_micros();

@@ -25,7 +25,9 @@ fn a_delayed_entry_comes_in_its_time_and_those_behind_it_do_not_wait() {
     // What was looked at and dropped waits for its backoff.
     assert_eq!((info.lag, info.deferred, info.delayed, info.redelivered), (3, 1, 3, 0));
     clock.advance(SECOND * 60 - Duration::from_micros(1));
-    take_all(&worker).into_iter().for_each(|delivery| delivery.ack().unwrap());
+    for delivery in take_all(&worker) {
+        delivery.ack().unwrap();
+    }
     assert_eq!(group.lag().unwrap(), 1);
     clock.advance(Duration::from_micros(1));
     let delivery = take(&worker);
@@ -108,7 +110,7 @@ fn a_batch_may_mix_them_and_is_read_in_runs() {
     let second = worker.try_read(500).unwrap();
     let expected: Vec<_> = (0..500).filter(|n| n % 3 == 1).map(|n| (n, 1)).collect();
     assert_eq!(seen(&second), expected);
-    for held in second.iter() {
+    for held in &second {
         assert_eq!(held.payload(), held.id().offset().to_string().as_bytes());
     }
     assert!(second.ack_all().unwrap().is_complete());
@@ -198,7 +200,9 @@ fn they_do_not_use_up_what_may_be_in_flight() {
     assert_eq!(held.len(), 2);
     assert_eq!(scene.worker.try_read(1).unwrap().blocked(), Some(Blocked::InFlight));
     scene.clock.advance(SECOND);
-    held.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    for delivery in held {
+        delivery.ack().unwrap();
+    }
     assert_eq!(seen(&scene.worker.try_read(9).unwrap()), [(0, 1), (1, 1)]);
 }
 
@@ -346,7 +350,7 @@ fn a_filtered_group_goes_past_the_delayed_and_the_foreign() {
     let subjects = ["mine.a", "other.a"];
     let entry = |n: usize| {
         let entry = NewEntry::new("x").subject(subjects[n % 2]);
-        if n % 3 == 0 { entry.deliver_after(SECOND * 9) } else { entry }
+        if n.is_multiple_of(3) { entry.deliver_after(SECOND * 9) } else { entry }
     };
     stream.append_batch((0..120).map(entry)).unwrap();
     let first = worker.try_read(100).unwrap();
