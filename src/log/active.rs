@@ -38,6 +38,25 @@ pub(super) struct Active {
 }
 
 impl Active {
+    /// Gives a segment that was closed, and so cut to its end, its full length again.
+    pub(super) fn regrow(&mut self, settings: &Settings) -> Result<()> {
+        let capacity = self.segment.capacity;
+        let footer = self.region.len().min(self.closed_end()) - self.position;
+        let grown = self.region.grow(capacity).map_err(|error| {
+            let path = settings.path(&file_name(self.segment.sequence));
+            Error::io("allocate", settings.storage.locate(&path), capacity, error)
+        })?;
+        // What is left of the footer would look like a torn frame after a crash.
+        let footer = usize::try_from(footer).expect("a footer was made in memory");
+        grown.store(self.position, &[&vec![0; footer]]);
+        self.segment.set_region(Some(Arc::clone(&grown)));
+        self.segment.set_file_bytes(capacity);
+        self.region = grown;
+        self.populated = self.position;
+        self.closed = false;
+        Ok(())
+    }
+
     pub(super) fn at_start(segment: Arc<Segment>, region: Arc<dyn Region>, position: u64) -> Self {
         Self {
             subjects: Count::new(segment.capacity),

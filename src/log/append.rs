@@ -251,7 +251,7 @@ impl Log {
         let active = writer.active.as_mut().expect("room was made in an active segment");
         if !active.is_ready(bytes) {
             if active.closed || !active.fits(bytes, active.region.len()) {
-                self.regrow(active)?;
+                active.regrow(&self.settings)?;
             }
             active.populate(bytes, &self.settings)?;
         }
@@ -297,25 +297,6 @@ impl Log {
             *spare = Some(made);
         }
         outcome
-    }
-
-    /// Gives a segment that was closed, and so cut to its end, its full length again.
-    fn regrow(&self, active: &mut Active) -> Result<()> {
-        let path = self.settings.path(&file_name(active.segment.sequence));
-        let capacity = active.segment.capacity;
-        let footer = active.region.len().min(active.closed_end()) - active.position;
-        let grown = active.region.grow(capacity).map_err(|error| {
-            Error::io("allocate", self.settings.storage.locate(&path), capacity, error)
-        })?;
-        // What is left of the footer would look like a torn frame after a crash.
-        let footer = usize::try_from(footer).expect("a footer was made in memory");
-        grown.store(active.position, &[&vec![0; footer]]);
-        active.segment.set_region(Some(Arc::clone(&grown)));
-        active.segment.set_file_bytes(capacity);
-        active.region = grown;
-        active.populated = active.position;
-        active.closed = false;
-        Ok(())
     }
 
     /// Seals the active segment and goes on in the one that was made for it.
