@@ -218,6 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn the_addressee_takes_it_whatever_its_filter_says_and_no_other_group_does() {
+        let fields = |subject, addressee| {
+            let mut draft = log::Draft::default();
+            draft.push(&log::Fields { subject, addressee, ..log::Fields::default() });
+            draft.finish();
+            // Behind the lengths, as there is no payload.
+            draft.pieces().next().expect("one was pushed").body[8..].to_vec()
+        };
+        let filter = Filter::parse(["a.*"]).unwrap();
+        let takes = |filter, group| {
+            let choice = Choice { filter, group };
+            [(None, None), (Some("a.b"), None), (Some("a.b"), Some(7)), (Some("x"), Some(8))]
+                .map(|(subject, addressee)| choice.takes(&fields(subject, addressee)))
+        };
+        assert_eq!(takes(None, None), [true, true, true, true]);
+        assert_eq!(takes(None, Some(7)), [true, true, true, false]);
+        assert_eq!(takes(Some(&filter), None), [false, true, true, false]);
+        assert_eq!(takes(Some(&filter), Some(7)), [false, true, true, false]);
+        assert_eq!(takes(Some(&filter), Some(8)), [false, true, false, true]);
+    }
+
+    #[test]
     fn the_nearest_ranges_become_one() {
         let mut ranges = vec![range(0, 0, 9), range(1, 9, 10), range(1, 30, 40), range(1, 50, 60)];
         join_nearest(&mut ranges, 1);

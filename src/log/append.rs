@@ -23,7 +23,7 @@ use super::flush::FlushState;
 use super::frame::{self, Header, Kind};
 use super::header::{FRAMES_AT, Floor, Head, OPENING_FRAME_BYTES, Opening, OwnerKind};
 use super::placed::Placed;
-use super::segment::{Origin, Segment, file_name};
+use super::segment::{Origin, Segment};
 use super::settings::{Settings, Staging};
 use crate::error::{Error, Result};
 use crate::storage::Region;
