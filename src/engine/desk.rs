@@ -251,14 +251,16 @@ impl Desk {
             Event::Left { slot, .. } => Some(*slot),
             _ => None,
         });
-        let unseen: Vec<Claim> = leaving.flat_map(|slot| out.unseen(slot)).collect();
-        if unseen.is_empty() {
-            return Ok(false);
+        let leaving: Vec<u16> = leaving.collect();
+        let unseen: Vec<Claim> = leaving.iter().flat_map(|slot| out.unseen(*slot)).collect();
+        if !unseen.is_empty() {
+            events.clear();
+            ledger.hand_back(now, &unseen, false, events);
+            // If this cannot be written, whoever tries again finds it again.
+            self.commit(state)?;
         }
-        events.clear();
-        ledger.hand_back(now, &unseen, false, events);
-        self.commit(state)?;
-        Ok(true)
+        leaving.iter().for_each(|slot| state.out.forget(*slot));
+        Ok(!unseen.is_empty())
     }
 
     /// Journals the events that were decided on, and applies them; or does neither.

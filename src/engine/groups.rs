@@ -225,6 +225,8 @@ fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPl
     let (policy, stored) = (policy(record), record.settings.strategy.clone());
     let strategy = strategy_of(plan, desk, &stored)?;
     if changed != *manifest {
+        // Who could not leave when its last handle was dropped goes under the old settings.
+        desk.amend(|_, _, _| Ok(()))?;
         changed.save(&*mill.ground.storage, &mill.ground.latch)?;
         *manifest = changed;
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::board::Notices;
 use super::desk::{Desk, State};
+use super::journal::now_of;
 use super::ready::Call;
 use super::wake::tag;
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::events::Cause;
-use crate::ledger::MemberId;
+use crate::ledger::{MemberId, Now};
 use crate::log::Log;
 
 /// A member that joined.
@@ -90,26 +91,35 @@ impl Desk {
         self.reassign()
     }
 
-    /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk.
+    /// As [`leave`](Self::leave), for a handle that is dropped: it does not wait for a disk. If it
+    /// cannot be written now, the next call does it, and a blocked read is woken to be that call.
     pub(super) fn leave_quietly(&self, member: MemberId) {
         self.ready.clear(member);
         let _calls = self.ready.afterwards();
-        let Ok((mut state, now)) = self.enter() else { return };
-        let leave = |state: &mut State| {
-            let State { ledger, events, .. } = state;
-            ledger.leave(now, member, events).is_ok()
-        };
-        if leave(&mut state) {
-            if let Ok(true) = self.take_unseen(&mut state, now) {
-                leave(&mut state);
-            }
-            // What cannot be written now, the next opening does by itself.
-            let _ = self.commit(&mut state);
+        let at = now_of(&self.ground.time);
+        let left = self.enter().and_then(|(mut state, now)| {
+            self.part(&mut state, now, member)?;
             self.stir(&mut state, now);
-            drop(state);
+            Ok(())
+        });
+        if left.is_err() {
+            self.returned.lock().left.push((at, member));
+            self.waiters.ring_first();
+        } else if let Ok((mut state, now)) = self.enter() {
             // A strategy that fails is told to the next call, and to who listens.
-            if let Ok((mut state, now)) = self.enter() {
-                self.stir(&mut state, now);
+            self.stir(&mut state, now);
+        }
+    }
+
+    /// Writes down that a member goes, unless it went before.
+    pub(super) fn part(&self, state: &mut State, now: Now, member: MemberId) -> Result<()> {
+        loop {
+            let State { ledger, events, .. } = &mut *state;
+            if ledger.leave(now, member, events).is_err() {
+                return Ok(());
+            }
+            if !self.take_unseen(state, now)? {
+                return self.commit(state);
             }
         }
     }

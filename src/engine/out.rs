@@ -29,10 +29,15 @@ impl Out {
         self.parcels.push((member, Arc::downgrade(parcel)));
     }
 
-    /// Takes out what was handed to the member of a slot and nobody looked at.
-    pub(super) fn unseen(&mut self, slot: u16) -> Vec<Claim> {
-        let own = self.parcels.extract_if(.., |(member, _)| member.slot == slot);
+    /// What was handed to the member of a slot and nobody looked at.
+    pub(super) fn unseen(&self, slot: u16) -> Vec<Claim> {
+        let own = self.parcels.iter().filter(|(member, _)| member.slot == slot);
         let alive = own.filter_map(|(_, parcel)| parcel.upgrade());
         alive.flat_map(|parcel| parcel.claims(parcel.taken()..parcel.len())).collect()
+    }
+
+    /// Forgets what was handed to the member of a slot.
+    pub(super) fn forget(&mut self, slot: u16) {
+        self.parcels.retain(|(member, _)| member.slot != slot);
     }
 }

@@ -1,10 +1,11 @@
 //! What dropped handles leave at a desk: a drop neither waits for a disk nor fails, so it puts its
-//! claims on a list, and the next call of anybody deals with that first.
+//! claims on a list, and the next call of anybody deals with that first. The same list has the
+//! members whose leaving could not be written when their last handle was dropped.
 
 use super::desk::{Desk, State};
 use super::journal::now_of;
 use crate::error::Result;
-use crate::ledger::{Claim, Now};
+use crate::ledger::{Claim, MemberId, Now};
 
 /// What dropped handles left.
 #[derive(Debug, Default)]
@@ -12,13 +13,21 @@ pub(super) struct Returned {
     /// With the time of the drop: the backoff counts from then, whenever it is dealt with.
     taken: Vec<(Now, Claim)>,
     untaken: Vec<Claim>,
+    /// Who went, and when.
+    pub(super) left: Vec<(Now, MemberId)>,
+}
+
+impl Returned {
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.untaken.is_empty() && self.left.is_empty()
+    }
 }
 
 impl Desk {
     pub(super) fn take_returned(&self, state: &mut State) -> Result<()> {
         let returned = {
             let mut returned = self.returned.lock();
-            if returned.taken.is_empty() && returned.untaken.is_empty() {
+            if returned.is_empty() {
                 return Ok(());
             }
             std::mem::take(&mut *returned)
@@ -29,6 +38,7 @@ impl Desk {
             let mut list = self.returned.lock();
             list.taken.extend(&returned.taken);
             list.untaken.extend(&returned.untaken);
+            list.left.extend(&returned.left);
         }
         outcome
     }
@@ -42,7 +52,8 @@ impl Desk {
         }
         let State { ledger, events, .. } = &mut *state;
         ledger.hand_back(now_of(&self.ground.time), &returned.untaken, false, events);
-        self.commit(state)
+        self.commit(state)?;
+        returned.left.iter().try_for_each(|(at, member)| self.part(state, *at, *member))
     }
 
     /// Leaves claims for the next call to deal with, and wakes a blocked read to be that call.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::script::Life;
 use super::world::{Verdict, World};
+use crate::assign::Sticky;
 use crate::clock::ManualClock;
+use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::engine::Trial;
 use crate::error::Error;
@@ -190,4 +192,61 @@ fn a_full_disk_refuses_appends_and_reads_before_acks() {
     stream.append("room again").unwrap();
     assert!(!worker.try_read(1).unwrap().is_empty());
     stream.close().unwrap();
+}
+
+fn fill(stream: &Stream) {
+    (0..4).for_each(|_| drop(stream.append_batch(["e"; 1_000]).unwrap()));
+}
+
+/// Settles what the worker can read, until the journal takes nothing more.
+fn fill_journal(disk: &Simulated, worker: &Consumer) {
+    let held: Vec<_> = worker.try_read(4_000).unwrap().into_iter().map(Delivery::detach).collect();
+    disk.set_capacity(1);
+    let refused = held.into_iter().map(|token| worker.ack([token])).find_map(Result::err);
+    let refused = refused.expect("so many acks do not fit");
+    assert!(refused.is_disk_full(), "{refused}");
+}
+
+#[test]
+fn a_member_dropped_on_a_full_disk_goes_with_the_next_call() {
+    for unopened in [false, true] {
+        let disk = Simulated::new(1);
+        let stream = open(&disk);
+        fill(&stream);
+        let group = stream.group("g").strategy(Sticky).open(Start::Earliest).unwrap();
+        let worker = group.join("w").unwrap();
+        let batch = unopened.then(|| worker.try_read(1).unwrap());
+        fill_journal(&disk, &worker);
+        drop(worker);
+        let refused = group.info().unwrap_err();
+        assert!(refused.is_disk_full(), "{refused}");
+        disk.set_capacity(1 << 30);
+        let info = group.info().unwrap();
+        assert!(info.members.is_empty(), "{info:?}");
+        let worker = group.join("w").unwrap();
+        assert_eq!(worker.assignment().unwrap(), [0]);
+        // Nobody looked at what is in an unopened batch, so it was not tried.
+        let again = worker.try_read(2).unwrap();
+        let again: Vec<u16> = again.iter().map(|held| held.attempt()).collect();
+        assert_eq!(again, [if unopened { 1 } else { 2 }, 2]);
+        drop(batch);
+    }
+}
+
+#[test]
+fn a_group_is_not_changed_under_a_member_that_could_not_leave() {
+    let disk = Simulated::new(1);
+    let stream = open(&disk);
+    fill(&stream);
+    let worker = stream.group("g").open(Start::Earliest).unwrap().join("w").unwrap();
+    fill_journal(&disk, &worker);
+    drop(worker);
+    let changed = || stream.group("g").max_deliveries(1).open_existing();
+    let refused = changed().unwrap_err();
+    assert!(refused.is_disk_full(), "{refused}");
+    disk.set_capacity(1 << 30);
+    let group = changed().unwrap();
+    let info = group.info().unwrap();
+    assert!(info.members.is_empty() && info.due > 0, "{info:?}");
+    assert_eq!(info.parked, 0, "it left after the change");
 }
