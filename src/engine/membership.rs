@@ -33,7 +33,7 @@ impl Desk {
                 break joined;
             }
         };
-        self.mark()?;
+        self.mark().inspect_err(|_| self.leave_quietly(joined.member))?;
         Ok(joined)
     }
 
@@ -68,13 +68,14 @@ impl Desk {
         self.commit(&mut state)?;
         state.failed = None;
         self.move_on_behind(&mut state, now);
-        state.ledger.touch(now.at, member)?;
+        state.ledger.touch(now.at, member).expect("it is a member since just now");
         let notices = state.told.notices(member.slot);
         // What it is given at once is no news for a read that blocks later.
         notices.announce();
         let generation = state.ledger.generation();
         self.stir(&mut state, now);
-        self.finish(state)?;
+        // Nobody has a handle of a member that an error is told of.
+        self.finish(state).inspect_err(|_| self.leave_quietly(member))?;
         Ok(Some(Joined { member, notices, generation, at: now.at }))
     }
 

@@ -250,3 +250,37 @@ fn a_group_is_not_changed_under_a_member_that_could_not_leave() {
     assert!(info.members.is_empty() && info.due > 0, "{info:?}");
     assert_eq!(info.parked, 0, "it left after the change");
 }
+
+#[test]
+fn a_join_that_fails_leaves_no_member() {
+    // Its joins and leaves fill the journal, up to the join that has to begin a new segment.
+    let brought_to = |joins: usize| {
+        let disk = Simulated::new(1);
+        let stream = open(&disk);
+        let group = stream.group("g").open(Start::Earliest).unwrap();
+        (0..joins).for_each(|_| group.join("w").unwrap().leave().unwrap());
+        (disk, group)
+    };
+    let (disk, group) = brought_to(1);
+    let begins = (1..).find_map(|joins| {
+        let before = disk.calls();
+        group.join("w").unwrap().leave().unwrap();
+        let calls = disk.calls() - before;
+        (calls > 0).then_some((joins, calls))
+    });
+    let (joins, calls) = begins.unwrap();
+    let mut refused = 0;
+    for nth in 1..=calls {
+        let (disk, group) = brought_to(joins);
+        disk.fail_call(disk.calls() + nth, FailMode::Once, io::ErrorKind::Other);
+        let Err(error) = group.join("w") else { continue };
+        if error.is_poisoned() || group.stream().sync().is_err() {
+            continue;
+        }
+        refused += 1;
+        let info = group.info().unwrap();
+        assert!(info.members.is_empty(), "call {nth}: {error}, {info:?}");
+        group.join("w").unwrap();
+    }
+    assert!(refused > 0, "no failure came behind a join");
+}
