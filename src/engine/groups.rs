@@ -231,7 +231,7 @@ fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPl
         *manifest = changed;
     }
     drop(desk.set_policy(policy, Some((strategy, stored.name()))));
-    Ok(())
+    desk.pass_trimmed()
 }
 
 /// The strategy that was passed, else the one that is stored or still known.

@@ -5,6 +5,8 @@ use super::desk::Desk;
 use super::journal::now_of;
 use crate::error::Result;
 use crate::id::EntryId;
+use crate::ledger::OnTrimmed;
+use crate::log::Log;
 use crate::loss::Loss;
 
 impl Desk {
@@ -46,6 +48,20 @@ impl Desk {
             let own = |range| self.own(partition, &range);
             Ok(ledger.trimmed_own(partition, start, end, own, events))
         })
+    }
+
+    /// Goes on behind what was trimmed before the group got a policy that passes it. Nothing is trimmed
+    /// meanwhile: the caller sees to that.
+    pub(super) fn pass_trimmed(&self) -> Result<()> {
+        let state = self.lock();
+        if state.ledger.policy().on_trimmed == OnTrimmed::Error {
+            return Ok(());
+        }
+        let starts = (0..).zip(self.ground.logs.iter().map(Log::start));
+        let behind = |(p, start): &(u32, u64)| state.ledger.cursor(*p).is_some_and(|c| c < *start);
+        let behind: Vec<(u32, u64)> = starts.filter(behind).collect();
+        drop(state);
+        behind.into_iter().try_for_each(|(p, start)| self.trimmed(p, start).map(drop))
     }
 
     /// Goes on elsewhere in some partitions. This is durable when it returns. Nothing is trimmed

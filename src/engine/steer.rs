@@ -127,11 +127,13 @@ pub(crate) fn alter_group(seat: &Seat, plan: &GroupPlan) -> Result<()> {
     }
     let strategy = plan.strategy.as_ref().map(|(_, strategy)| (Arc::clone(strategy), &*name));
     let before = desk.set_policy(policy, strategy);
+    let passed = desk.pass_trimmed();
     drop(manifest);
     drop(before);
     if let Some(target) = &plan.target {
         seat.aim(target);
     }
+    passed?;
     // There may be room for more now, and reads may wait for another time.
     desk.ring_all();
     if plan.strategy.is_some() {

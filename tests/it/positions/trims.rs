@@ -99,6 +99,21 @@ fn reads_that_come_to_what_is_gone_are_refused_until_a_reset() {
 }
 
 #[test]
+fn a_group_that_is_told_where_to_go_on_goes_on_there() {
+    for then in [OnTrimmed::Earliest, OnTrimmed::Latest] {
+        let Trimmed { stream, group, start, end, .. } = trimmed(OnTrimmed::Error, |_| {});
+        drop(group);
+        let group = with(then)(stream.group("g")).open_existing().unwrap();
+        let next = if then == OnTrimmed::Latest { end } else { start };
+        let info = group.info().unwrap();
+        assert_eq!((info.trimmed.entries(), info.lag), (next, end - next), "{then:?}");
+        let worker = group.join("worker").unwrap();
+        fill(&stream, 1);
+        assert_eq!(take(&worker).id(), id(next), "{then:?}");
+    }
+}
+
+#[test]
 fn what_was_handed_out_is_lost_whatever_the_group_says() {
     for then in [OnTrimmed::Earliest, OnTrimmed::Latest, OnTrimmed::Error] {
         let mut kept = Vec::new();
