@@ -13,7 +13,8 @@ use super::manifest::{
     StoredOnTrimmed, StoredStrategy, StoredWait,
 };
 use super::mill::Mill;
-use super::open::{Made, built_in, micros, open_desk, policy, remove_directory};
+use super::open::{Made, micros, open_desk, remove_directory};
+use super::policy::{built_in, policy};
 use crate::assign::Assign;
 use crate::error::{Error, Result};
 use crate::limits::GROUPS_MAX;

@@ -4,13 +4,15 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `handle` | what keeps a stream open |
-//! | `mill` | an open stream: appending, syncing, closing |
+//! | `mill` | an open stream: waking, syncing, closing |
+//! | `append` | appending to it |
 //! | `open` | opening it |
 //! | `ground` | what all its parts share |
 //! | `shelf` | the list of the partitions' logs |
 //! | `grow` | adding partitions |
 //! | `groups` | making, finding and deleting groups |
 //! | `manifest` | what the stream and its groups are, on disk |
+//! | `policy` | what a group goes by |
 //! | `desk` | one group: its ledger, its lock |
 //! | `change` | changing it under its lock |
 //! | `membership` | coming to it and going |
@@ -24,12 +26,11 @@
 //! | `settle` | how they are taken back |
 //! | `claim` | how a consumer takes them over, looks at its own, and how they are acked by id |
 //! | `listing` | what is pending |
-//! | `lend` | how a read gets entries from a desk |
+//! | `lend`, `basket` | how a read gets entries from a desk, and what it has so far |
 //! | `retain` | what goes of the log, and when an append has to wait for that |
 //! | `sift` | the same with a filter |
 //! | `addressed` | entries that are for one group alone |
 //! | `census` | how many it has still to give |
-//! | `basket` | a read in the making |
 //! | `defer` | and what becomes of those that are not due yet |
 //! | `draft` | where a thread encodes what it appends |
 //! | `unique` | appending nothing twice |
@@ -42,6 +43,7 @@
 //! | `parcel`, `pool` | what a read brings back, and the buffers it lies in |
 
 mod addressed;
+mod append;
 mod basket;
 mod board;
 mod bury;
@@ -66,6 +68,7 @@ mod mill;
 mod open;
 mod out;
 mod parcel;
+mod policy;
 mod pool;
 mod position;
 mod post;

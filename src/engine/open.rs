@@ -9,18 +9,15 @@ use parking_lot::{Mutex, RwLock};
 use super::desk::Desk;
 use super::ground::{Ground, Terms};
 use super::journal::{self, Origin};
-use super::manifest::{
-    self, GroupRecord, Manifest, StoredDurability, StoredRetention, StoredStrategy, StoredWait,
-};
+use super::manifest::{self, GroupRecord, Manifest, StoredDurability, StoredRetention};
 use super::mill::{Desks, Mill, batch_bytes_max};
+use super::policy::{built_in, policy};
 use super::retain::{Keeper, stored};
 use super::unique::Unique;
-use crate::assign::{self, Assign, CooperativeSticky, RoundRobin, Shared, Sticky};
 use crate::clock::Time;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::latch::Latch;
-use crate::ledger::{AckMode, Backoff, Exhausted, OnTrimmed, Policy, Wait};
 use crate::limits;
 pub(crate) use crate::limits::micros;
 use crate::log::{Log, Mode, OwnerKind, Salts};
@@ -339,65 +336,4 @@ pub(crate) fn open_desk(
     let opened = journal::open(terms, &ground.time, &origin)?;
     let strategy = built_in(&record.settings.strategy);
     Ok(Arc::new(Desk::new(record, Arc::clone(ground), opened, strategy)))
-}
-
-/// The strategy, unless it is one of the user's.
-pub(crate) fn built_in(stored: &StoredStrategy) -> Option<Arc<dyn Assign>> {
-    Some(match stored {
-        StoredStrategy::Shared => Arc::new(Shared),
-        StoredStrategy::Range => Arc::new(assign::Range),
-        StoredStrategy::RoundRobin => Arc::new(RoundRobin),
-        StoredStrategy::Sticky => Arc::new(Sticky),
-        StoredStrategy::CooperativeSticky => Arc::new(CooperativeSticky),
-        StoredStrategy::Custom(_) => return None,
-    })
-}
-
-/// What the ledger goes by.
-pub(crate) fn policy(record: &GroupRecord) -> Policy {
-    use super::manifest::{StoredAckMode, StoredExhausted, StoredOnTrimmed};
-    let settings = &record.settings;
-    let lease = duration(settings.lease);
-    // By default a member may be silent as long as its lease, and at least 30 seconds.
-    let session = settings.session_timeout.map(duration);
-    Policy {
-        lease,
-        session_timeout: session.unwrap_or_else(|| lease.max(Policy::default().session_timeout)),
-        max_deliveries: settings.max_deliveries,
-        backoff: Backoff {
-            wait: match &settings.backoff.wait {
-                StoredWait::Fixed(wait) => Wait::Fixed(duration(*wait)),
-                StoredWait::Exponential { first, max } => {
-                    Wait::Exponential { first: duration(*first), max: duration(*max) }
-                }
-                StoredWait::Steps(steps) => {
-                    Wait::Steps(steps.iter().copied().map(duration).collect())
-                }
-            },
-            jitter_permille: settings.backoff.jitter_permille,
-            // When it was made tells groups apart well enough.
-            seed: settings.backoff.seed.unwrap_or(record.created ^ record.number),
-        },
-        on_exhausted: match settings.on_exhausted {
-            StoredExhausted::Park => Exhausted::Park,
-            StoredExhausted::Discard => Exhausted::Discard,
-            StoredExhausted::DeadLetter(_) => Exhausted::DeadLetter,
-        },
-        max_in_flight: settings.max_in_flight,
-        max_in_flight_per_consumer: settings.max_in_flight_per_consumer,
-        max_in_flight_bytes: settings.max_in_flight_bytes,
-        delayed_max: settings.delayed_max,
-        revocation_timeout: duration(settings.revocation_timeout),
-        on_trimmed: match settings.on_trimmed {
-            StoredOnTrimmed::Earliest => OnTrimmed::Earliest,
-            StoredOnTrimmed::Latest => OnTrimmed::Latest,
-            StoredOnTrimmed::Error => OnTrimmed::Error,
-        },
-        ack: match settings.ack_mode {
-            StoredAckMode::Explicit => AckMode::Explicit,
-            StoredAckMode::OnNextRead => AckMode::OnNextRead,
-            StoredAckMode::Interval(interval) => AckMode::Interval(duration(interval)),
-            StoredAckMode::OnRead => AckMode::OnRead,
-        },
-    }
 }

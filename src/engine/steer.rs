@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::desk::{Desk, settles_on_read};
 use super::groups::{GroupPlan, Seat, check_filter, check_target};
-use super::open::{micros, policy};
+use super::open::micros;
+use super::policy::policy;
 use crate::assign::Assign;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
