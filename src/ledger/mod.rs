@@ -38,7 +38,7 @@
 //! | `doom` | what has to go to the dead letters, and what comes back from there |
 //! | `need` | what retention asks: what is needed, what would be lost |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
-//! | `wire`, `codec`, `given_up`, `snapshot` | the stored form |
+//! | `wire`, `codec`, `turn`, `given_up`, `snapshot`, `restore` | the stored form |
 //! | `times` | arithmetic on moments |
 //! | `validate` | every invariant, for tests |
 
@@ -69,12 +69,14 @@ mod position;
 mod rebalance;
 mod reopen;
 mod replay;
+mod restore;
 mod session;
 mod settle;
 mod sizes;
 mod snapshot;
 mod times;
 mod touch;
+mod turn;
 #[cfg(test)]
 mod validate;
 mod window;
