@@ -132,6 +132,13 @@ impl Ledger {
                 ensure(ends <= self.partitions(), "an end of no partition")?;
                 ensure(reopening.next_lease >= self.next_lease, "lease numbers went back")
             }
+            other => self.check_given_up(other),
+        }
+    }
+
+    /// The same for what becomes of entries whose attempts are over.
+    fn check_given_up(&self, event: &Event) -> Result<(), Inconsistent> {
+        match event {
             Event::Doomed { run, .. } => {
                 self.check_states(*run, State::may_come, "what is not pending is exhausted")
             }
@@ -145,6 +152,7 @@ impl Ledger {
                 self.check_states(*run, settled, "what is not settled is revived")?;
                 self.check_revived(*run)
             }
+            _ => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::hold::{BEFORE, NONE};
 use super::owner::Owner;
 use super::times::NEVER;
 use super::window::{CHUNK, State, Tag, Window, chunk_of, span_of};
+use crate::clock::Moment;
 use crate::id::EntryId;
 
 /// What a walk over all entries finds.
@@ -106,18 +107,21 @@ impl Ledger {
             in_hands += leased;
             assert_eq!((u64::from(chunk.leased), u64::from(chunk.settled)), (leased, settled));
             assert!(settled < CHUNK, "a chunk that is settled is freed");
-            assert!(
-                chunk.touched <= self.touched_in(partition, *number),
-                "touched before its bound"
-            );
-            assert!(window.spans[&span_of(*number)] <= chunk.touched, "a span's bound is its own");
-            assert!(chunk.earliest <= first, "a bound after a deadline");
-            let bound = (chunk.earliest, partition, *number);
-            assert_eq!(self.entries.index.bounds.contains(&bound), chunk.earliest < NEVER);
+            self.validate_bounds(partition, window, *number, first);
         }
         let spans: BTreeSet<u64> = window.chunks.keys().map(|number| span_of(*number)).collect();
         assert!(spans.iter().eq(window.spans.keys()), "spans of chunks that are there");
         assert_eq!((window.pending, window.leased), (pending, in_hands));
+    }
+
+    /// What is kept of a chunk as a whole, whose first lease ends at `first`.
+    fn validate_bounds(&self, partition: u32, window: &Window, number: u64, first: Moment) {
+        let chunk = &window.chunks[&number];
+        assert!(chunk.touched <= self.touched_in(partition, number), "touched before its bound");
+        assert!(window.spans[&span_of(number)] <= chunk.touched, "a span's bound is its own");
+        assert!(chunk.earliest <= first, "a bound after a deadline");
+        let bound = (chunk.earliest, partition, number);
+        assert_eq!(self.entries.index.bounds.contains(&bound), chunk.earliest < NEVER);
     }
 
     fn validate_index(&self, found: &Found) {

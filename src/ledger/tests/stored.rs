@@ -291,6 +291,20 @@ fn hostile_hand_out_is_cut_to_the_log() {
     ledger.validate();
 }
 
+fn reopened(ends: &[u64], next_lease: u64, last: Last) -> Event {
+    let (ends, totals, due) = (ends.into(), Totals::default(), Moment(0));
+    let (unclean, generation) = (false, 99);
+    Event::Reopened(Box::new(Reopening {
+        ends,
+        unclean,
+        next_lease,
+        generation,
+        totals,
+        last,
+        due,
+    }))
+}
+
 #[test]
 fn impossible_events_are_refused_and_change_nothing() {
     let (never, due) = (super::super::times::NEVER, Moment(0));
@@ -305,12 +319,6 @@ fn impossible_events_are_refused_and_change_nothing() {
         name: name.into(),
     };
     let last = Last { attempt: 16, then: Exhausted::Discard, wall: 9 };
-    let reopened = |ends: &[u64], next_lease| {
-        let (ends, totals) = (ends.into(), Totals::default());
-        let (unclean, generation) = (false, 99);
-        let reopening = Reopening { ends, unclean, next_lease, generation, totals, last, due };
-        Event::Reopened(Box::new(reopening))
-    };
     let settled = Run::new(0, 251, 1);
     let intent = Intent { stream: 1, partition: 0, end: 0 };
     let deferred = |run| Event::Deferred { run, due, delay: 1, wall: 1 };
@@ -357,8 +365,8 @@ fn impossible_events_are_refused_and_change_nothing() {
         Event::Passed { partition: 9, end: 1, how: Pass::Filtered },
         Event::Evicted { partition: 0, due, last },
         round(true, &[0], &[], None),
-        reopened(&[300, 0, 0], 99),
-        reopened(&[300, 0], 0),
+        reopened(&[300, 0, 0], 99, last),
+        reopened(&[300, 0], 0, last),
     ] {
         assert!(ledger.replay(event.clone(), &ends).is_err(), "{event:?}");
         assert_eq!(Desk::bytes(&ledger, desk.now), before, "{event:?}");
