@@ -132,6 +132,8 @@ pub(crate) fn open_group(
 ) -> Result<Arc<Seat>> {
     let mill = &handle.mill;
     check_target(mill, plan)?;
+    // Declared before the lock, so that the end of the old strategy comes behind it.
+    let mut replaced = None;
     let mut manifest = mill.manifest.lock();
     mill.ground.check_open()?;
     mill.ground.check_mode()?;
@@ -144,7 +146,7 @@ pub(crate) fn open_group(
         (Some(desk), _) => {
             let desk = desk?;
             check_filter(desk.filter.as_ref(), plan.filter.as_ref())?;
-            reconfigure(mill, &mut manifest, &desk, plan)?;
+            reconfigure(mill, &mut manifest, &desk, plan, &mut replaced)?;
             desk
         }
         (None, Some(start)) if made != Made::Before => {
@@ -174,6 +176,7 @@ pub(crate) fn open_group(
         seat.aim(target);
     }
     drop(manifest);
+    drop(replaced);
     desk.bury();
     Ok(seat)
 }
@@ -214,8 +217,15 @@ fn broken(error: &Arc<Error>) -> Error {
     }
 }
 
-/// Gives a group that nobody uses the settings that the code asks for now.
-fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPlan) -> Result<()> {
+/// Gives a group that nobody uses the settings that the code asks for now. What was its strategy is
+/// `replaced`.
+fn reconfigure(
+    mill: &Mill,
+    manifest: &mut Manifest,
+    desk: &Desk,
+    plan: &GroupPlan,
+    replaced: &mut Option<Arc<dyn Assign>>,
+) -> Result<()> {
     if desk.seat.lock().strong_count() > 0 {
         return Ok(());
     }
@@ -231,7 +241,7 @@ fn reconfigure(mill: &Mill, manifest: &mut Manifest, desk: &Desk, plan: &GroupPl
         changed.save(&*mill.ground.storage, &mill.ground.latch)?;
         *manifest = changed;
     }
-    drop(desk.set_policy(policy, Some((strategy, stored.name()))));
+    *replaced = desk.set_policy(policy, Some((strategy, stored.name())));
     desk.pass_trimmed()
 }
 
@@ -269,6 +279,7 @@ fn create(
     // Before it is written down: nothing that fails later may leave a group that nobody knows.
     let desk = open_desk(&mill.terms, &mill.ground, &record)?;
     if let Some((_, given)) = &plan.strategy {
+        // A group that is new had none of the user's.
         let strategy = (Arc::clone(given), record.settings.strategy.name());
         drop(desk.set_policy(policy(&record), Some(strategy)));
     }
@@ -299,4 +310,71 @@ pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
     // What cannot be removed now, the next opening removes.
     let _ = remove_directory(&*mill.ground.storage, &format!("g{}", desk.incarnation));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use parking_lot::Mutex;
+
+    use crate::assign::{Assign, Assignment, View};
+    use crate::clock::{ManualClock, time_of};
+    use crate::engine::{GroupPlan, Handle, Made, Mill, Plan, StoredStrategy, Trial, open_group};
+    use crate::start::Start;
+    use crate::storage::Memory;
+
+    /// Notes at its end whether the stream's lock was free.
+    #[derive(Debug)]
+    struct Ending {
+        handle: Weak<Handle>,
+        was_free: Arc<Mutex<Vec<bool>>>,
+    }
+
+    impl Assign for Ending {
+        fn name(&self) -> &'static str {
+            "ending"
+        }
+
+        fn assign(&self, _: &View) -> Assignment {
+            Assignment::Everyone
+        }
+    }
+
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            if let Some(handle) = self.handle.upgrade() {
+                self.was_free.lock().push(handle.mill.manifest.try_lock().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_strategy_that_is_replaced_ends_with_no_lock_held() {
+        let options = Plan {
+            partitions: None,
+            segment_bytes: None,
+            entry_bytes_max: None,
+            durability: None,
+            retention: None,
+            time: time_of(&ManualClock::new()),
+            trial: Trial::default(),
+        };
+        let mill = Mill::open(Arc::new(Memory::new()), Made::New, options).unwrap();
+        let handle = Arc::new(Handle { mill });
+        let was_free = Arc::default();
+        let opened_with_another = || {
+            let strategy =
+                Ending { handle: Arc::downgrade(&handle), was_free: Arc::clone(&was_free) };
+            let stored = StoredStrategy::custom(&strategy).unwrap();
+            let plan =
+                GroupPlan { strategy: Some((stored, Arc::new(strategy))), ..GroupPlan::default() };
+            let seat = open_group(&handle, "g", Made::IfMissing, &plan, Some(&Start::Earliest));
+            drop(seat.unwrap());
+        };
+        opened_with_another();
+        assert!(was_free.lock().is_empty());
+        opened_with_another();
+        assert_eq!(*was_free.lock(), [true]);
+    }
 }
