@@ -88,7 +88,7 @@ pub enum AckMode {
     /// nobody gave a verdict on. A consumer has one read at a time:
     /// a second one is [`Error::AlreadyReading`].
     OnNextRead,
-    /// The same, but at most once in this time.
+    /// The same, but at most once in this time, which has to be shorter than the lease.
     Interval(Duration),
     /// Handing out settles: each entry comes at most once, and is lost to the group if its
     /// consumer fails.

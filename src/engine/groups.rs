@@ -13,7 +13,7 @@ use super::manifest::{
     StoredOnTrimmed, StoredStrategy, StoredWait,
 };
 use super::mill::Mill;
-use super::open::{Made, micros, open_desk, remove_directory};
+use super::open::{Made, duration, micros, open_desk, remove_directory};
 use super::policy::{built_in, policy};
 use crate::assign::Assign;
 use crate::error::{Error, Result};
@@ -71,7 +71,7 @@ pub(crate) struct GroupPlan {
 }
 
 impl GroupPlan {
-    pub(super) fn revise(&self, settings: &mut GroupSettings) {
+    pub(super) fn revise(&self, settings: &mut GroupSettings) -> Result<()> {
         settings.lease = self.lease.map_or(settings.lease, micros);
         settings.session_timeout = self.session_timeout.map(micros).or(settings.session_timeout);
         settings.max_deliveries = self.max_deliveries.unwrap_or(settings.max_deliveries);
@@ -92,6 +92,27 @@ impl GroupPlan {
         settings.on_trimmed = self.on_trimmed.unwrap_or(settings.on_trimmed);
         settings.ack_mode = self.ack_mode.unwrap_or(settings.ack_mode);
         settings.delayed_max = self.delayed_max.unwrap_or(settings.delayed_max);
+        self.check_interval(settings)
+    }
+
+    /// Refuses to settle so rarely that leases end before that.
+    fn check_interval(&self, settings: &GroupSettings) -> Result<()> {
+        let StoredAckMode::Interval(interval) = settings.ack_mode else { return Ok(()) };
+        let asked = self.ack_mode.is_some() || self.lease.is_some();
+        if interval < settings.lease || !asked {
+            return Ok(());
+        }
+        let (lease, interval) = (duration(settings.lease), duration(interval));
+        let (option, given, bound) = if self.ack_mode.is_some() {
+            ("ack_mode", interval, format!("an interval below the lease of {lease:?}"))
+        } else {
+            ("lease", lease, format!("above the interval of acks of {interval:?}"))
+        };
+        Err(Error::InvalidOption {
+            option,
+            given: format!("{given:?}").into(),
+            bound: bound.into(),
+        })
     }
 }
 
@@ -232,7 +253,7 @@ fn reconfigure(
     let mut changed = manifest.clone();
     let record = changed.groups.iter_mut().find(|group| group.number == desk.incarnation);
     let Some(record) = record else { return Err(Error::GroupDeleted) };
-    plan.revise(&mut record.settings);
+    plan.revise(&mut record.settings)?;
     let (policy, stored) = (policy(record), record.settings.strategy.clone());
     let strategy = strategy_of(plan, desk, &stored)?;
     if changed != *manifest {
@@ -266,7 +287,7 @@ fn create(
         return Err(Error::LimitReached { what: "the number of groups", max: GROUPS_MAX as u64 });
     }
     let mut settings = GroupSettings::default();
-    plan.revise(&mut settings);
+    plan.revise(&mut settings)?;
     let record = GroupRecord {
         name: name.to_owned(),
         number: manifest.next_group,
@@ -357,6 +378,7 @@ mod tests {
             entry_bytes_max: None,
             durability: None,
             retention: None,
+            unique_max: None,
             time: time_of(&ManualClock::new()),
             trial: Trial::default(),
         };

@@ -120,7 +120,7 @@ pub(crate) fn alter_group(seat: &Seat, plan: &GroupPlan) -> Result<()> {
     let mut changed = manifest.clone();
     let record = changed.groups.iter_mut().find(|group| group.number == desk.incarnation);
     let Some(record) = record else { return Err(Error::GroupDeleted) };
-    plan.revise(&mut record.settings);
+    plan.revise(&mut record.settings)?;
     let (policy, name) = (policy(record), record.settings.strategy.name().to_owned());
     if changed != *manifest {
         changed.save(&*mill.ground.storage, &mill.ground.latch)?;

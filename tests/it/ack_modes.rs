@@ -366,3 +366,24 @@ fn a_group_in_use_keeps_its_mode_and_an_interval_of_nothing_is_refused() {
     let refused = options.open(Start::Earliest).unwrap_err();
     assert!(matches!(refused, Error::InvalidOption { option: "ack_mode", .. }), "{refused}");
 }
+
+#[test]
+fn an_interval_as_long_as_the_lease_is_refused() {
+    let stream = Stream::options().clock(ManualClock::new()).in_memory().unwrap();
+    let options = || stream.group("g");
+    let refused = |options: GroupOptions, which: &str, bound: &str| {
+        let refused = options.open(Start::Earliest).unwrap_err();
+        let right = matches!(&refused, Error::InvalidOption { option, .. } if *option == which);
+        assert!(right && refused.to_string().contains(bound), "{refused}");
+    };
+    let every = AckMode::Interval;
+    refused(options().ack_mode(every(LEASE)).lease(LEASE), "ack_mode", "lease of 10s");
+    // It is the lease that holds then, also if it is the default or was stored before.
+    refused(options().ack_mode(every(SECOND * 30)), "ack_mode", "lease of 30s");
+    assert!(stream.groups().is_empty());
+    drop(options().lease(LEASE).open(Start::Earliest).unwrap());
+    refused(options().ack_mode(every(LEASE)), "ack_mode", "lease of 10s");
+    drop(options().ack_mode(every(LEASE - SECOND)).open(Start::Earliest).unwrap());
+    refused(options().lease(LEASE - SECOND), "lease", "interval of acks of 9s");
+    drop(options().lease(SECOND).ack_mode(AckMode::Explicit).open(Start::Earliest).unwrap());
+}
