@@ -58,7 +58,9 @@ impl Group {
     }
 
     /// Asks the group's strategy again who is to own which partition, for a strategy whose answer
-    /// depends on more than members and partitions, or that failed before.
+    /// depends on more than members and partitions, or that failed before. If it fails when a member
+    /// went, the partitions of that member have no reader until the next join or leave, or until this
+    /// is called.
     ///
     /// # Errors
     /// [`Error::StrategyFailed`], and those of [`ack`](Self::ack).

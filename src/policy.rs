@@ -84,9 +84,10 @@ pub enum AckMode {
     /// [`Delivery::ack`](crate::Delivery::ack) and the like, and nothing else.
     #[default]
     Explicit,
-    /// The consumer's next read, or its leaving, settles what its earlier reads handed out and
-    /// nobody gave a verdict on. A consumer has one read at a time:
-    /// a second one is [`Error::AlreadyReading`].
+    /// The consumer's next read, or its [`leave`](crate::Consumer::leave), settles what its earlier
+    /// reads handed out and nobody gave a verdict on. Dropping its last handle settles nothing: what
+    /// it held is handed back. A consumer has one read at a time: a second one is
+    /// [`Error::AlreadyReading`].
     OnNextRead,
     /// The same, but at most once in this time, which has to be shorter than the lease.
     Interval(Duration),
