@@ -89,12 +89,14 @@ impl Scene {
 }
 
 fn main() {
-    let millions = std::env::args().filter_map(|argument| argument.parse().ok()).next();
+    let millions = std::env::args().find_map(|argument| argument.parse().ok());
     let entries = millions.unwrap_or(10) * MILLION;
     let named = |part: &str| std::env::args().any(|argument| argument == part);
     let all = !["memory", "acks", "claims"].into_iter().any(named);
     if all || named("memory") {
-        [100, 1].into_iter().for_each(|by| memory(entries, by));
+        for by in [100, 1] {
+            memory(entries, by);
+        }
     }
     if all || named("acks") {
         acks(entries);
@@ -133,7 +135,7 @@ fn acks(entries: usize) {
         let rate = |took: Duration| some.len() as f64 / took.as_secs_f64() / 1e6;
         println!(
             "acks in random order among {entries}, {by} in a call: {:.2} million a second of a processor, {:.2} by the clock",
-            rate(processor_time() - busy),
+            rate(processor_time().checked_sub(busy).unwrap()),
             rate(start.elapsed())
         );
     }
@@ -182,7 +184,7 @@ fn step(helper: &Consumer, min_idle: Duration) -> (Duration, usize) {
     let start = Instant::now();
     let claimed = helper.auto_claim(min_idle, ClaimCursor::START, 1_000).unwrap();
     let took = start.elapsed();
-    (took, claimed.batch.into_iter().map(|delivery| delivery.detach()).count())
+    (took, claimed.batch.into_iter().map(millstream::Delivery::detach).count())
 }
 
 /// How long this thread was at work.

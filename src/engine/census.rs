@@ -59,8 +59,9 @@ impl Census {
     /// Follows what an event is about to do to the cursor.
     pub(super) fn follow(&mut self, logs: &Shelf<Log>, ledger: &Ledger, event: &Event) {
         let (partition, end, own) = match event {
-            Event::HandedOut { run, .. } => (run.partition, run.end(), u64::from(run.count)),
-            Event::Deferred { run, .. } => (run.partition, run.end(), u64::from(run.count)),
+            Event::HandedOut { run, .. } | Event::Deferred { run, .. } => {
+                (run.partition, run.end(), u64::from(run.count))
+            }
             Event::Passed { partition, end, how } => (*partition, *end, how.own()),
             _ => return,
         };

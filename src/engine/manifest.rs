@@ -521,7 +521,7 @@ mod tests {
             |manifest| manifest.groups[0].settings.max_in_flight_bytes = 0,
             |manifest| manifest.groups[0].settings.revocation_timeout = 0,
             |manifest| manifest.groups[0].settings.ack_mode = StoredAckMode::Interval(0),
-            |manifest| manifest.groups[0].settings.strategy = StoredStrategy::Custom("".into()),
+            |manifest| manifest.groups[0].settings.strategy = StoredStrategy::Custom(String::new()),
             |manifest| manifest.addressed[0].end = 8,
             |manifest| manifest.addressed[1].first = 9,
             |manifest| manifest.addressed[2].partition = 2,

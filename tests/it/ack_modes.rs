@@ -113,10 +113,13 @@ fn what_others_hold_is_not_settled() {
     }
 }
 
+/// One way to go, and what is settled and what waits then.
+type Way = (fn(Scene) -> Scene, (u64, u64));
+
 #[test]
 fn leaving_settles_and_being_dropped_or_removed_hands_back() {
     for mode in LATER {
-        let ways: [(fn(Scene) -> Scene, (u64, u64)); 3] = [
+        let ways: [Way; 3] = [
             (
                 |scene| {
                     scene.worker.clone().leave().unwrap();

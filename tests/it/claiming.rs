@@ -340,7 +340,7 @@ fn what_was_claimed_and_acked_by_id_survives_reopening() {
 #[test]
 fn in_the_mode_in_which_reading_is_acking_a_claim_settles() {
     let Scene { stream, group, worker, .. } = scene(2);
-    let tokens: Vec<_> = take_all(&worker).into_iter().map(|held| held.detach()).collect();
+    let tokens: Vec<_> = take_all(&worker).into_iter().map(millstream::Delivery::detach).collect();
     drop((worker, group));
     let group = stream.group("g").ack_mode(AckMode::OnRead).on_exhausted(Exhausted::Discard);
     let group = group.open(Start::Earliest).unwrap();

@@ -48,7 +48,9 @@ fn the_oldest_pending_entry_is_told_with_its_age() {
     held.remove(first).ack().unwrap();
     let (entry, age) = oldest();
     assert_eq!((entry.is_some(), age), (true, Some(SECOND * 2)));
-    held.into_iter().for_each(|held| held.ack().unwrap());
+    for held in held {
+        held.ack().unwrap();
+    }
     assert_eq!(oldest(), (None, None));
 }
 

@@ -106,9 +106,12 @@ fn a_hook_is_called_for_what_its_consumer_may_read_and_for_a_new_assignment() {
     assert_eq!((before, second()), (before, 0), "it has left");
 }
 
+/// What ends, and the error that tells of it.
+type End = (fn(&Stream, &Group, &ManualClock), fn(&Error) -> bool);
+
 #[test]
 fn a_hook_is_called_when_its_consumer_or_what_it_stands_on_ends() {
-    let ends: [(fn(&Stream, &Group, &ManualClock), fn(&Error) -> bool); 4] = [
+    let ends: [End; 4] = [
         (|_, group, _| group.delete().unwrap(), |error| matches!(error, Error::GroupDeleted)),
         (|stream, _, _| stream.clone().close().unwrap(), |error| matches!(error, Error::Closed)),
         (
@@ -149,7 +152,7 @@ fn a_hook_may_call_everything() {
             let deleted = of.group("another").open_existing().and_then(|group| group.delete());
             drop((made, deleted, of.info(), used.info(), used.lag()));
             drop(of.trim_before(millstream::EntryId::new(0, 0)));
-            let read = within.try_read(1).map(|batch| batch.into_iter().count()).unwrap_or(0);
+            let read = within.try_read(1).map_or(0, |batch| batch.into_iter().count());
             let _ = said.send((read, stopped));
         })
         .unwrap();

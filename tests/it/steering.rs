@@ -180,9 +180,12 @@ fn draining_waits_for_what_is_leased_and_leaves_the_group_paused() {
     assert_eq!(stream.info().unwrap().entries(), 4);
 }
 
+/// What ends, and the error that tells of it.
+type End = (fn(&Stream, &Group), fn(&Error) -> bool);
+
 #[test]
 fn a_drain_ends_with_what_it_stood_on() {
-    let ends: [(fn(&Stream, &Group), fn(&Error) -> bool); 2] = [
+    let ends: [End; 2] = [
         (|_, group| group.delete().unwrap(), |error| matches!(error, Error::GroupDeleted)),
         (|stream, _| stream.clone().close().unwrap(), |error| matches!(error, Error::Closed)),
     ];
@@ -258,7 +261,7 @@ fn altered_settings_are_stored_and_bad_ones_change_nothing() {
 struct Failing;
 
 impl Assign for Failing {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "failing"
     }
 
@@ -334,9 +337,16 @@ fn jitter_spreads_what_failed_together_and_a_seed_repeats_it() {
         let backoff = seed.map_or(backoff.clone(), |seed| backoff.seed(seed));
         let Scene { group, worker, clock, .. } =
             scene_with(50, |options| options.backoff(backoff).session_timeout(HOUR));
-        drop(worker.try_read(25).unwrap().into_iter().map(|held| held.nack()).collect::<Vec<_>>());
+        drop(
+            worker
+                .try_read(25)
+                .unwrap()
+                .into_iter()
+                .map(millstream::Delivery::nack)
+                .collect::<Vec<_>>(),
+        );
         let _tokens: Vec<_> =
-            worker.try_read(25).unwrap().into_iter().map(|held| held.detach()).collect();
+            worker.try_read(25).unwrap().into_iter().map(millstream::Delivery::detach).collect();
         clock.advance(LEASE);
         let pending = group.pending_entries(&PendingQuery::default()).unwrap();
         assert_eq!(pending.len(), 50);

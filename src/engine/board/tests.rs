@@ -23,7 +23,7 @@ fn board() -> (Board, ManualClock) {
 fn every_receiver_gets_every_event() {
     let (board, _) = board();
     let (one, other) = (board.subscribe(), board.subscribe());
-    (0..3).for_each(|generation| board.post(event(generation)));
+    (0..3).for_each(|generation| board.post(event(generation.into())));
     assert_eq!(one.drain(), events(0..3));
     assert_eq!(other.drain(), events(0..3));
 }
@@ -44,7 +44,7 @@ fn a_slow_receiver_holds_up_neither_the_board_nor_the_others() {
     let (board, _) = board();
     let (slow, quick) = (board.subscribe(), board.subscribe());
     for generation in 0..3_000 {
-        board.post(event(generation));
+        board.post(event(generation.into()));
         assert_eq!(quick.try_next(), Some(event(generation)));
     }
     assert_eq!((slow.missed(), quick.missed()), (3_000 - 1_024, 0));
@@ -113,7 +113,7 @@ fn dropping_the_board_ends_its_receivers() {
 
 #[test]
 fn many_posters_and_receivers_lose_nothing() {
-    const EACH: u64 = 300;
+    const EACH: u32 = 300;
     let (board, _) = board();
     let receivers: [Events; 3] = std::array::from_fn(|_| board.subscribe());
     thread::scope(|scope| {
@@ -122,7 +122,9 @@ fn many_posters_and_receivers_lose_nothing() {
             .map(|events| scope.spawn(move || std::iter::from_fn(|| events.next()).count()));
         thread::scope(|posting| {
             for _ in 0..3 {
-                posting.spawn(|| (0..EACH).for_each(|generation| board.post(event(generation))));
+                posting.spawn(|| {
+                    (0..EACH).for_each(|generation| board.post(event(generation.into())))
+                });
             }
         });
         board.close();

@@ -72,8 +72,11 @@ fn nobody_is_a_member_after_reopening_and_what_they_held_is_due() {
         let crew = crew_on(dir.path(), 4, choose);
         let members = crew.join_all(2);
         fill(&crew.stream, 8);
-        let held: Vec<_> =
-            members.iter().flat_map(|m| m.try_read(99).unwrap()).map(|d| d.detach()).collect();
+        let held: Vec<_> = members
+            .iter()
+            .flat_map(|m| m.try_read(99).unwrap())
+            .map(millstream::Delivery::detach)
+            .collect();
         assert_eq!(held.len(), 8);
         let killed = copied(dir.path());
         crew.stream.close().unwrap();

@@ -84,7 +84,7 @@ pub(crate) fn write(dir: &Path) -> Sample {
     members.push(worker);
     let letters = Stream::options().segment_bytes(4096).clock(clock.clone());
     let letters = letters.create(dir.join("letters")).unwrap();
-    let (audit, worker) = write_audit(&stream, &letters);
+    let (audit, worker) = writeaudit(&stream, &letters);
     members.push(worker);
     members.push(write_mender(&letters));
     Sample { stream, letters, billing, members, audit }
@@ -128,7 +128,7 @@ fn write_billing(stream: &Stream) -> (Group, Consumer) {
 }
 
 /// A group with a filter, which gave an entry to the dead letters and is paused.
-fn write_audit(stream: &Stream, letters: &Stream) -> (Group, Consumer) {
+fn writeaudit(stream: &Stream, letters: &Stream) -> (Group, Consumer) {
     let waits = Backoff::steps([Duration::from_secs(1), Duration::from_secs(60)]);
     let options = stream.group("audit").filter("refund.>").filter("order.*");
     let options = options.backoff(waits.jitter(0.25).seed(7)).max_in_flight_bytes(1 << 20);

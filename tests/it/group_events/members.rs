@@ -240,6 +240,8 @@ fn a_strategy_that_opens_the_group_half_way_ends_what_was_under_way() {
     let told = lines(&events);
     assert_eq!(told[..2], ["z: it left", "began, as z left"]);
     assert_eq!((owned(&old), owned(&new)), (vec![], vec![]));
-    held.into_iter().for_each(|held| held.ack().unwrap());
+    for held in held {
+        held.ack().unwrap();
+    }
     assert_eq!((owned(&old).len(), owned(&new).len()), (1, 1));
 }

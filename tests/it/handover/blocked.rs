@@ -75,7 +75,9 @@ fn a_read_wakes_when_the_last_lease_of_the_old_owner_is_let_go_of() {
             notices(&new);
             // Its own is let go of, so that an eager strategy waits for one entry alone.
             let last = held.pop().unwrap();
-            held.into_iter().for_each(|held| held.release().unwrap());
+            for held in held {
+                held.release().unwrap();
+            }
             let (len, blocked) = during(&crew.clock, || read(&new), || way(last, &crew.clock));
             assert!(len > 0 && blocked.is_none(), "{name}, way {number}: {len} {blocked:?}");
         }
@@ -142,9 +144,15 @@ fn an_append_wakes_who_owns_the_partition_and_nobody_else() {
     for (name, choose) in STRATEGIES {
         let crew = crew(3, 0, choose);
         let members = crew.join_all(3);
-        members.iter().for_each(|member| drop(notices(member)));
-        members.iter().for_each(|member| drop(drain(member)));
-        members.iter().for_each(|member| drop(member.read_timeout(1, Duration::ZERO).unwrap()));
+        for member in &members {
+            drop(notices(member));
+        }
+        for member in &members {
+            drop(drain(member));
+        }
+        for member in &members {
+            drop(member.read_timeout(1, Duration::ZERO).unwrap());
+        }
         let (sent, received) = mpsc::channel();
         thread::scope(|scope| {
             for (number, member) in members.iter().enumerate() {
@@ -176,7 +184,9 @@ fn what_becomes_due_wakes_its_owner_though_another_keeps_the_time() {
         let crew = crew(2, 1, choose);
         let members = crew.join_all(2);
         let (front, owner) = (&members[0], &members[1]);
-        members.iter().for_each(|member| drop(notices(member)));
+        for member in &members {
+            drop(notices(member));
+        }
         assert_eq!(drain(front).len(), 1);
         owner.try_read(1).unwrap().into_iter().next().unwrap().nack().unwrap();
         thread::scope(|scope| {

@@ -39,7 +39,9 @@ fn handover(revise: impl FnOnce(GroupOptions) -> GroupOptions) -> Handover {
     let held: Vec<_> = hold_one_of_each(&old);
     let (held, free): (Vec<_>, Vec<_>) =
         held.into_iter().partition(|delivery| delivery.id().partition() == 2);
-    free.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    for delivery in free {
+        delivery.ack().unwrap();
+    }
     let new = crew.join("new");
     assert_eq!(crew.group.info().unwrap().state, GroupState::Rebalancing);
     assert_eq!(owners(&crew.group), ["old", "old", "-", "new"]);
@@ -164,7 +166,9 @@ fn what_does_not_move_never_stops() {
         assert_eq!(owners(&crew.group)[next as usize], "w02");
         flow(&members, &still(&left), &left);
     }
-    held.into_iter().for_each(|held| held.ack().unwrap());
+    for held in held {
+        held.ack().unwrap();
+    }
     assert_eq!(crew.group.lag().unwrap(), 0);
 }
 
@@ -180,13 +184,17 @@ fn a_plan_that_is_replaced_half_way_gives_back_what_had_not_gone() {
     new.leave().unwrap();
     assert_eq!(owners(&crew.group), ["old"; 4]);
     assert_eq!(notices(&old), ["+[0, 1, 2, 3]", "-[2, 3]", "+[2, 3]"]);
-    held.into_iter().for_each(|held| held.ack().unwrap());
+    for held in held {
+        held.ack().unwrap();
+    }
     // Another one comes half-way: each gets what it is to have at the end, no more.
     fill(&crew.stream, 4);
     let held: Vec<_> = hold_one_of_each(&old);
     let (one, two) = (crew.join("one"), crew.join("two"));
     assert_eq!((owned(&old).len(), owned(&one).len(), owned(&two).len()), (2, 0, 0));
-    held.into_iter().for_each(|held| held.ack().unwrap());
+    for held in held {
+        held.ack().unwrap();
+    }
     assert_eq!((owned(&old).len(), owned(&one).len(), owned(&two).len()), (2, 1, 1));
     let info = crew.group.info().unwrap();
     assert_eq!((info.state, info.lag), (GroupState::Stable, 0));
@@ -206,6 +214,8 @@ fn a_silent_member_that_calls_in_time_loses_nothing() {
         other.heartbeat().unwrap();
         assert_eq!(owned(&silent), own);
     }
-    kept.into_iter().for_each(|kept| kept.ack().unwrap());
+    for kept in kept {
+        kept.ack().unwrap();
+    }
     assert_eq!(notices(&silent).len(), 2);
 }

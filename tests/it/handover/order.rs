@@ -62,7 +62,9 @@ impl Watch {
                 } else {
                     self.crew.group.remove_consumer(member.name()).unwrap();
                 }
-                held.into_iter().for_each(|held| drop(held.ack().unwrap_err()));
+                for held in held {
+                    drop(held.ack().unwrap_err());
+                }
             }
             2..=5 => {
                 let max = u32::try_from(1 + dice.below(5)).unwrap();
@@ -99,7 +101,9 @@ fn play(choose: Choose, seed: u64) {
         for at in 0..watch.members.len() {
             watch.read(at, 1_000);
             let held: Vec<Delivery> = watch.members[at].1.drain(..).collect();
-            held.into_iter().for_each(|held| held.ack().unwrap());
+            for held in held {
+                held.ack().unwrap();
+            }
         }
         if watch.crew.group.lag().unwrap() == 0 {
             return;
@@ -112,7 +116,7 @@ fn play(choose: Choose, seed: u64) {
 fn a_new_owner_gets_nothing_while_the_old_one_holds_anything() {
     for (name, choose) in PARTITIONED {
         for seed in 0..40 {
-            println!("{name}, seed {seed}");
+            eprintln!("{name}, seed {seed}");
             play(choose, seed);
         }
     }

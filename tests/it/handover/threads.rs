@@ -113,7 +113,7 @@ fn play(choose: Choose) {
 #[test]
 fn members_that_block_while_others_come_and_go_get_everything() {
     for (name, choose) in STRATEGIES {
-        println!("{name}");
+        eprintln!("{name}");
         play(choose);
     }
 }

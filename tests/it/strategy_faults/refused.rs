@@ -51,7 +51,9 @@ fn a_join_is_refused_and_the_group_stays_as_it_was() {
             // Nobody took the name.
             let other = crew.join("b");
             assert_eq!(crew.group.info().unwrap().strategy_failure, None);
-            held.into_iter().for_each(|held| held.ack().unwrap());
+            for held in held {
+                held.ack().unwrap();
+            }
             let read = drain(&member).len() + drain(&other).len();
             assert_eq!((read, crew.group.lag().unwrap()), (7, 0));
         }

@@ -70,13 +70,12 @@ impl Play {
     fn join(&mut self, name: &'static str) {
         self.step(name, |play| {
             let before = play.crew.group.info().unwrap();
-            match unless_failed(play.crew.group.join(name)) {
-                Some(member) => play.members.push(member),
-                None => {
-                    let after = play.crew.group.info().unwrap();
-                    assert_eq!(after.generation, before.generation);
-                    assert_eq!(after.members.len(), before.members.len());
-                }
+            if let Some(member) = unless_failed(play.crew.group.join(name)) {
+                play.members.push(member);
+            } else {
+                let after = play.crew.group.info().unwrap();
+                assert_eq!(after.generation, before.generation);
+                assert_eq!(after.members.len(), before.members.len());
             }
         });
     }
