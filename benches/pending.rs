@@ -11,6 +11,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "what is measured is the machine")]
+#![expect(clippy::cast_precision_loss, reason = "a measure is told in three digits")]
 #![expect(unsafe_code, reason = "an allocator that counts")]
 #![expect(clippy::print_stdout, reason = "the figures")]
 
@@ -176,7 +177,7 @@ fn claims(entries: usize) {
 
 fn take(helper: &Consumer, ids: &mut Vec<EntryId>) {
     let claimed = helper.claim(ids.drain(..), Duration::ZERO).unwrap();
-    claimed.batch.into_iter().for_each(|delivery| drop(delivery.detach()));
+    claimed.batch.into_iter().for_each(|delivery| _ = delivery.detach());
 }
 
 /// How long one call takes that claims at most a thousand, and how many it claims.
@@ -200,6 +201,7 @@ fn shuffle(tokens: &mut [Token]) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        tokens.swap(place, (state % (place as u64 + 1)) as usize);
+        let other = usize::try_from(state % (place as u64 + 1)).expect("it is below a place");
+        tokens.swap(place, other);
     }
 }

@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use millstream::{Batch, Consumer, EntryId, Error, Group, ManualClock, PendingQuery, Reader, Start, Stream, View};
+use millstream::{
+    Batch, Consumer, EntryId, Error, Group, ManualClock, PendingQuery, Reader, Start, Stream, View,
+};
 
 use crate::sample::{Files, Place, clock};
 

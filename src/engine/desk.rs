@@ -259,7 +259,9 @@ impl Desk {
             // If this cannot be written, whoever tries again finds it again.
             self.commit(state)?;
         }
-        leaving.iter().for_each(|slot| state.out.forget(*slot));
+        for slot in &leaving {
+            state.out.forget(*slot);
+        }
         Ok(!unseen.is_empty())
     }
 

@@ -23,7 +23,7 @@ fn board() -> (Board, ManualClock) {
 fn every_receiver_gets_every_event() {
     let (board, _) = board();
     let (one, other) = (board.subscribe(), board.subscribe());
-    (0..3).for_each(|generation| board.post(event(generation.into())));
+    (0..3).for_each(|generation| board.post(event(generation)));
     assert_eq!(one.drain(), events(0..3));
     assert_eq!(other.drain(), events(0..3));
 }
@@ -44,7 +44,7 @@ fn a_slow_receiver_holds_up_neither_the_board_nor_the_others() {
     let (board, _) = board();
     let (slow, quick) = (board.subscribe(), board.subscribe());
     for generation in 0..3_000 {
-        board.post(event(generation.into()));
+        board.post(event(generation));
         assert_eq!(quick.try_next(), Some(event(generation)));
     }
     assert_eq!((slow.missed(), quick.missed()), (3_000 - 1_024, 0));
@@ -123,7 +123,7 @@ fn many_posters_and_receivers_lose_nothing() {
         thread::scope(|posting| {
             for _ in 0..3 {
                 posting.spawn(|| {
-                    (0..EACH).for_each(|generation| board.post(event(generation.into())))
+                    (0..EACH).for_each(|generation| board.post(event(generation.into())));
                 });
             }
         });
