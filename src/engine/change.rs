@@ -1,5 +1,7 @@
 //! Changing a group under its lock: decide, journal, apply, and tell who waits.
 
+use std::sync::atomic::Ordering;
+
 use parking_lot::MutexGuard;
 
 use super::desk::{Desk, State};
@@ -8,6 +10,15 @@ use crate::error::Result;
 use crate::ledger::{Event, Ledger, Now};
 
 impl Desk {
+    /// Makes sure that there is a segment to write to, before the lock is taken.
+    pub(super) fn prepare(&self) -> Result<()> {
+        if self.low.load(Ordering::Relaxed) {
+            self.journal.prepare_spare(0, self.ground.time.wall_micros())?;
+            self.low.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Does one thing to the ledger under the lock.
     pub(super) fn change<T>(
         &self,

@@ -323,15 +323,6 @@ impl Desk {
         }
     }
 
-    /// Makes sure that there is a segment to write to, before the lock is taken.
-    pub(super) fn prepare(&self) -> Result<()> {
-        if self.low.load(Ordering::Relaxed) {
-            self.journal.prepare_spare(0, self.ground.time.wall_micros())?;
-            self.low.store(false, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
     /// Looks at the group as it is now.
     pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Ledger, Now) -> T) -> Result<T> {
         self.look_at(|state, now| see(&mut state.ledger, now))

@@ -195,7 +195,9 @@ fn a_full_disk_refuses_appends_and_reads_before_acks() {
 }
 
 fn fill(stream: &Stream) {
-    (0..4).for_each(|_| drop(stream.append_batch(["e"; 1_000]).unwrap()));
+    for _ in 0..4 {
+        stream.append_batch(["e"; 1_000]).unwrap();
+    }
 }
 
 /// Settles what the worker can read, until the journal takes nothing more.
