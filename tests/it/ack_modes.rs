@@ -388,5 +388,7 @@ fn an_interval_as_long_as_the_lease_is_refused() {
     refused(options().ack_mode(every(LEASE)), "ack_mode", "lease of 10s");
     drop(options().ack_mode(every(LEASE - SECOND)).open(Start::Earliest).unwrap());
     refused(options().lease(LEASE - SECOND), "lease", "interval of acks of 9s");
-    drop(options().lease(SECOND).ack_mode(AckMode::Explicit).open(Start::Earliest).unwrap());
+    let group = options().lease(SECOND).ack_mode(AckMode::Explicit).open_existing().unwrap();
+    let refused = group.alter(group.options().ack_mode(every(SECOND))).unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "ack_mode", .. }), "{refused}");
 }
