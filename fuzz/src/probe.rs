@@ -214,7 +214,8 @@ fn use_group(group: &Group, clock: &ManualClock) {
     observe(group);
     allow(group.redrive(5));
     let parked = allow(group.parked(5)).unwrap_or_default();
-    allow(group.discard_parked(&parked));
+    let ids: Vec<_> = parked.iter().map(|row| row.id).collect();
+    allow(group.discard_parked(&ids));
     let floors = group.floors().expect("the stream is open");
     for (partition, floor) in (0..).zip(floors).take(PARTITIONS_MAX) {
         skip(group, partition, 0..floor.saturating_add(3));
@@ -243,7 +244,7 @@ fn settle(batch: Batch, round: u32, group: &Group, worker: &Consumer) {
     for (n, delivery) in (round..).zip(batch) {
         match n % 7 {
             0 => allow(delivery.nack()),
-            1 => allow(delivery.reject()),
+            1 => allow(delivery.reject("found by the fuzzer")),
             2 => allow(delivery.release()),
             3 => allow(delivery.nack_after(Duration::ZERO)),
             4 => {
