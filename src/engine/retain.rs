@@ -211,7 +211,7 @@ impl Mill {
         }
         let behind = self.keeper.behind.lock();
         let moves = |(partition, aim): &(u32, u64)| {
-            behind.contains(partition) || *aim > self.ground.logs[*partition as usize].start()
+            behind.contains(partition) || self.ground.logs[*partition as usize].trims(*aim)
         };
         aims.into_iter().filter(moves).collect()
     }

@@ -78,6 +78,12 @@ impl Log {
         ends.take_while(|end| *end <= offset).last().unwrap_or(start)
     }
 
+    /// Whether [`trim_to`](Self::trim_to) with that offset would remove a segment: maybe one without
+    /// any entry, so that the start stays where it is.
+    pub(crate) fn trims(&self, offset: u64) -> bool {
+        self.first_behind(offset).is_some()
+    }
+
     /// The first segment that stays if all that end at or before `offset` go; `None` if none does.
     fn first_behind(&self, offset: u64) -> Option<u64> {
         let segments = self.segments.read();
