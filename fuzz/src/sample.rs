@@ -29,7 +29,8 @@ pub(crate) fn sample(killed: bool) -> &'static Sample {
 
 impl Sample {
     fn load(how: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/v1").join(how);
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/v1").join(how).join("orders");
         let files = contents(&root);
         assert!(!files.is_empty(), "{} is missing", root.display());
         let place = Place::new(&files);

@@ -10,8 +10,12 @@ pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (how, which) = (input.byte(), input.byte());
     let sample = sample(how & 1 == 1);
-    let (partition, sequence) = (which & 1, 1 + (which >> 1 & 1));
-    let name = format!("p{partition}/{sequence:010}.seg");
+    let partition = which & 1;
+    // The first segment of one partition was trimmed.
+    let prefix = format!("p{partition}/0");
+    let names: Vec<&String> = sample.files.keys().filter(|n| n.starts_with(&prefix)).collect();
+    let place = usize::from(which >> 1 & 1) % names.len();
+    let name = names[place].clone();
     let mut files = sample.files.clone();
     let original = &sample.files[&name];
     let damaged = match how >> 1 & 3 {
@@ -19,9 +23,9 @@ pub fn run(data: &[u8]) {
         2 => damage::of_bytes(original, &mut input, true),
         _ => damage::of_frames(original, &mut input),
     };
-    if sequence == 1 && which & 4 == 4 {
+    if place + 1 < names.len() && which & 4 == 4 {
         // Then what was made of the first is the end of the log.
-        files.remove(&format!("p{partition}/0000000002.seg"));
+        files.remove(names[place + 1]);
     }
     files.insert(name, damaged.bytes);
     probe(&files, (!damaged.forged).then_some(&sample.entries));

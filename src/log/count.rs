@@ -99,7 +99,8 @@ impl Log {
         let region = self.region(segment)?;
         if whole {
             let file_end = segment.file_bytes().min(region.len());
-            let footer = footer_within(&*region, segment.end()..file_end, segment.salt);
+            let footer = segment.end().min(file_end)..file_end;
+            let footer = footer_within(&*region, footer, segment.salt);
             let name = file_name(segment.sequence);
             let footer = footer.map_err(|error| self.failed("read", &name, error))?;
             let footer = footer.filter(|footer| footer.end == end);
@@ -110,7 +111,12 @@ impl Log {
             }
         }
         let (segment, position) = self.place(cursor)?;
-        let walk = Walk { region: &*region, at: position, end: segment.end(), next: cursor.offset };
+        // Where bases contradict each other it is another one. Its end is asked for first: a region
+        // that is asked for later holds at least as much.
+        let stop = segment.end();
+        let region = self.region(&segment)?;
+        let stop = stop.min(region.len());
+        let walk = Walk { region: &*region, at: position, end: stop, next: cursor.offset };
         let (count, at, next) = walk.count(end, wanted);
         *cursor = Cursor::between(next, &segment, at);
         Ok(count)
