@@ -128,7 +128,7 @@ impl Mill {
     fn make_room(&self, partition: u32) -> Result<()> {
         let bound = || self.keeper.crowded.lock().get(&partition).copied();
         if bound().is_some() {
-            self.retain()?;
+            self.retain_quietly()?;
         }
         bound().map_or(Ok(()), |bound| Err(bound.error()))
     }
@@ -136,14 +136,14 @@ impl Mill {
     /// Whether an append that found the disk full may try again, because something went.
     #[cold]
     pub(super) fn gave_back(&self, error: &Error) -> bool {
-        error.is_disk_full() && self.retain().is_ok_and(|trimmed| trimmed.bytes() > 0)
+        error.is_disk_full() && self.retain_quietly().is_ok_and(|trimmed| trimmed.bytes() > 0)
     }
 
     /// What follows an append that started a segment.
     #[cold]
     pub(super) fn after_roll(&self) {
         // Nothing of this is that append's failure; see above.
-        let _ = self.retain();
+        let _ = self.retain_quietly();
     }
 
     /// Keeps everything as it is: while this is held nothing is trimmed.
@@ -153,15 +153,21 @@ impl Mill {
 
     /// Removes what may go.
     pub(crate) fn retain(&self) -> Result<Trimmed> {
+        let taken = self.retain_quietly();
+        self.call_hooks();
+        taken
+    }
+
+    /// The same for appends, which may hold a lock: they leave hooks to the ring that follows them. A
+    /// trim makes nothing readable that was not before.
+    fn retain_quietly(&self) -> Result<Trimmed> {
         if self.keeper.retention.keeps_all() {
             return Ok(Trimmed::default());
         }
-        let steady = self.steady();
+        let _steady = self.steady();
         self.ground.check_write()?;
         let taken = self.take(&self.aims());
         self.judge();
-        drop(steady);
-        self.call_hooks();
         taken
     }
 
