@@ -24,7 +24,9 @@ pub enum Exhausted {
     Discard,
     /// It is appended to this stream with payload, key, subject and headers, and with what
     /// [`DeadLetter`] tells; then it is settled. It is there once, whatever happens between: never
-    /// twice, and never not at all. It is on the disk then, whatever that stream's durability.
+    /// twice, and never not at all, unless that stream is trimmed past a letter before its entry is
+    /// settled: then another one is written. It is on the disk then, whatever that stream's
+    /// durability.
     ///
     /// A stream cannot take its own dead letters. It has to be passed at each opening of the group;
     /// as long as it is not, and while it is closed, full or poisoned, entries wait as
