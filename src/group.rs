@@ -1,5 +1,6 @@
 //! [`Group`]: a durable, named reader of a stream that its consumers share.
 
+mod letters;
 mod steer;
 
 use std::sync::Arc;
@@ -166,6 +167,7 @@ impl Group {
     /// all other groups pass it by. What becomes of the dead letter is the caller's to say:
     /// read the dead letters with a group of their own, and ack what was redriven. Redriving the
     /// same letter again does nothing as long as the entry under its own id is not settled.
+    /// [`redrive_letters`](Self::redrive_letters) does it for many.
     ///
     /// ```
     /// use millstream::{Exhausted, Redriven, Start, Stream};

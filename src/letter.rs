@@ -14,7 +14,8 @@
 
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::clock::wall_time;
 use crate::id::EntryId;
@@ -81,6 +82,8 @@ pub enum Redriven {
     Open(EntryId),
     /// Its stream no longer held it, so it was appended anew, for this group alone.
     Appended(EntryId),
+    /// Nothing: the younger letter of this id tells how the group gave it up again.
+    Superseded(EntryId),
 }
 
 impl DeadLetter {
@@ -151,6 +154,21 @@ impl DeadLetter {
         let [name, consumer, reason] = [text(of)?, text(of)?, text(of)?];
         let of = Origin { stream, id, salt, group };
         Some(Self { of, group: name, consumer, reason, attempts, first, last })
+    }
+}
+
+/// What its methods tell, under their names.
+impl Serialize for DeadLetter {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("DeadLetter", 7)?;
+        fields.serialize_field("origin", &self.origin())?;
+        fields.serialize_field("group", self.group())?;
+        fields.serialize_field("consumer", &self.consumer())?;
+        fields.serialize_field("attempts", &self.attempts())?;
+        fields.serialize_field("reason", &self.reason())?;
+        fields.serialize_field("first_delivered", &self.first_delivered())?;
+        fields.serialize_field("last_delivered", &self.last_delivered())?;
+        fields.end()
     }
 }
 

@@ -103,7 +103,8 @@
 //! An entry that fails comes again after its group's [`Backoff`], as often as
 //! [`max_deliveries`](GroupOptions::max_deliveries) says. [`Exhausted`] says what happens then: it is
 //! parked ([`Group::parked`], [`Group::redrive`]), discarded, or given to a dead-letter stream, where
-//! [`DeadLetter`] tells by whom, how often, when and why. A group with a
+//! [`DeadLetter`] tells by whom, how often, when and why, and [`Group::redrive_letters`] brings back
+//! what a [`LetterQuery`] chooses. A group with a
 //! [`filter`](GroupOptions::filter) settles what does not match as it comes by: that is no lag and
 //! takes no room. What one member holds for too long can be listed ([`Group::pending_entries`]) and
 //! claimed.
@@ -206,7 +207,7 @@
 //! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
 //! | [`delayed_max`](GroupOptions::delayed_max) | 1,000,000 | 0 to 2<sup>30</sup> |
 //! | the reason of a [`reject`](Delivery::reject) | | its first 1,024 bytes are kept |
-//! | rows of a [`ParkedQuery`] | 1,000 | |
+//! | rows of a [`ParkedQuery`] or [`LetterQuery`] | 1,000 | |
 //! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
 //! | events that wait for one consumer | | 256, likewise |
 //! | buffers kept for reads | | 16 of at most 1 MiB |
@@ -273,7 +274,8 @@
 //!
 //! Not a server; not for several processes at a time; no deleting of single entries, no compaction
 //! by key, no priorities, no strict order across a retry. A stream cannot take its own dead letters,
-//! and only what is redriven by [`Group::redrive_letter`] finds its way back from there.
+//! and only what is redriven by [`Group::redrive_letter`] or [`Group::redrive_letters`] finds its way
+//! back from there.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -301,6 +303,7 @@ mod info;
 mod latch;
 mod ledger;
 mod letter;
+mod letters;
 mod limits;
 mod log;
 mod loss;
@@ -340,6 +343,7 @@ pub use info::{
     PendingState, PendingSummary, Settings, StreamInfo, Trimmed, TrimmedPartition,
 };
 pub use letter::{DeadLetter, Redriven};
+pub use letters::{Letter, LetterQuery, Letters, RedrivenLetters};
 pub use loss::Loss;
 pub use options::{GroupOptions, StreamOptions};
 pub use parked::{Parked, ParkedQuery};
@@ -360,6 +364,9 @@ const _: () = {
     shared::<ClaimCursor>();
     shared::<History>();
     shared::<PendingQuery>();
+    shared::<LetterQuery>();
+    shared::<Letters>();
+    shared::<RedrivenLetters>();
     shared::<Stream>();
     shared::<StreamOptions>();
     shared::<Group>();

@@ -28,6 +28,8 @@ pub(crate) const DELAYED_MAX: u64 = 1 << 30;
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 /// So many parked entries a query gives if it does not say how many.
 pub(crate) const PARKED_DEFAULT: usize = 1_000;
+/// The same of dead letters.
+pub(crate) const LETTERS_DEFAULT: usize = 1_000;
 /// Why an entry was rejected is kept up to this length.
 pub(crate) const REASON_BYTES_MAX: usize = 1_024;
 /// A receiver of a group's events keeps at most this many; those to come are counted.

@@ -26,6 +26,7 @@
 //! | `settle` | how they are taken back |
 //! | `claim` | how a consumer takes them over, looks at its own, and how they are acked by id |
 //! | `listing` | what is pending |
+//! | `letters` | its dead letters in bulk, and the way back |
 //! | `lend`, `basket` | how a read gets entries from a desk, and what it has so far |
 //! | `retain` | what goes of the log, and when an append has to wait for that |
 //! | `sift` | the same with a filter |
@@ -61,6 +62,7 @@ mod grow;
 mod handle;
 mod journal;
 mod lend;
+mod letters;
 mod listing;
 mod manifest;
 mod membership;

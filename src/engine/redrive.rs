@@ -5,8 +5,7 @@ use crate::clock::wall_time;
 use crate::entry::NewEntry;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
-use crate::ledger::Revival;
-use crate::letter::{DeadLetter, Redriven};
+use crate::letter::{DeadLetter, Origin, Redriven};
 use crate::parked::{Parked, ParkedQuery};
 
 /// So many parked entries are looked at under one lock.
@@ -62,39 +61,41 @@ impl Seat {
         letter_id: EntryId,
         draft: impl FnOnce() -> NewEntry<'a>,
     ) -> Result<Redriven> {
-        let mill = &self.handle.mill;
-        let refused = |why| Err(Error::NotADeadLetter { id: letter_id, why });
-        if letter.of.stream != mill.number() {
-            return refused("its original is of another stream");
-        }
-        if letter.of.group != self.desk.incarnation {
-            return refused("it is another group's");
+        if !self.wrote(&letter.of) {
+            let foreign = letter.of.stream != self.handle.mill.number();
+            let why =
+                if foreign { "its original is of another stream" } else { "it is another group's" };
+            return Err(Error::NotADeadLetter { id: letter_id, why });
         }
         self.desk.check_write()?;
-        if let Some(redriven) = self.revive(letter)? {
+        if self.is_stored(letter)?
+            && let Some(redriven) = self.revive(&[letter.origin()])?.pop()
+        {
             return Ok(redriven);
         }
-        let addressee = Some(self.desk.incarnation);
-        mill.append_addressed(&NewEntry { addressee, ..draft() }).map(Redriven::Appended)
+        self.append_for_group(draft())
     }
 
-    /// `None` if the original is gone.
-    fn revive(&self, letter: &DeadLetter) -> Result<Option<Redriven>> {
+    /// Whether a letter of this origin is one of this group.
+    pub(super) fn wrote(&self, of: &Origin) -> bool {
+        of.stream == self.handle.mill.number() && of.group == self.desk.incarnation
+    }
+
+    /// Whether the stream still has the entry that a letter is of.
+    pub(super) fn is_stored(&self, letter: &DeadLetter) -> Result<bool> {
         let (mill, id) = (&self.handle.mill, letter.of.id);
-        // Nobody trims between the look at the log and the change.
-        let _manifest = mill.manifest.lock();
         if id.partition() >= mill.ground.partitions() {
-            return Ok(None);
+            return Ok(false);
         }
-        let original = mill.get(id)?;
-        if original.is_none_or(|original| original.salt(0) != letter.of.salt) {
-            return Ok(None);
-        }
-        let revival =
-            self.desk.change(|ledger, now, events| Ok(ledger.revive(now.at, id, events)))?;
-        Ok(Some(match revival {
-            Revival::Due => Redriven::Available(id),
-            Revival::Open | Revival::Exhausted => Redriven::Open(id),
-        }))
+        // An id that a power cut took may be another entry's by now.
+        Ok(mill.get(id)?.is_some_and(|original| original.salt(0) == letter.of.salt))
+    }
+
+    /// Appends an entry anew that is for this group alone.
+    pub(super) fn append_for_group(&self, entry: NewEntry<'_>) -> Result<Redriven> {
+        self.desk.check_write()?;
+        let addressee = Some(self.desk.incarnation);
+        let appended = self.handle.mill.append_addressed(&NewEntry { addressee, ..entry });
+        appended.map(Redriven::Appended)
     }
 }

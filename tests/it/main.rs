@@ -21,6 +21,7 @@ mod infos;
 mod kill;
 mod kill_timed;
 mod letters;
+mod letters_bulk;
 mod limits;
 mod main_job;
 mod many_hands;
