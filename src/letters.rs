@@ -298,6 +298,18 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_behind_the_place_where_it_stopped_is_met_again() {
+        let id = |offset| EntryId::new(0, offset);
+        let failed = [1, 3, 5].map(|offset| (id(offset), Error::Closed)).into();
+        let redriven = vec![(id(0), Redriven::Available(id(9)))];
+        let mut done = RedrivenLetters { redriven, failed, next: Some(id(7)), stopped: None };
+        done.stop(id(3), Error::Forked);
+        let failed: Vec<_> = done.failed.iter().map(|(id, _)| id.offset()).collect();
+        assert_eq!((failed, done.next, done.count()), (vec![1], Some(id(3)), 1));
+        assert!(matches!(done.stopped, Some(Error::Forked)));
+    }
+
+    #[test]
     fn a_query_for_nothing_is_refused() {
         let refused = LetterQuery::from(0).choice().unwrap_err();
         assert!(matches!(refused, Error::TooSmall { .. }), "{refused}");

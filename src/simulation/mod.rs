@@ -16,6 +16,7 @@
 //! | `growing` | partitions are added, and that is cut short anywhere |
 //! | `retaining` | entries go by retention, and that is cut short anywhere |
 //! | `letters` | a stream and its dead-letter stream, cut together |
+//! | `redriving` | letters are brought back in bulk, and that is cut short anywhere |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -33,6 +34,7 @@ mod growing;
 mod item;
 mod letters;
 mod positions;
+mod redriving;
 mod retaining;
 mod rot;
 mod script;

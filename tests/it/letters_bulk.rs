@@ -160,6 +160,27 @@ fn only_the_youngest_letter_of_an_entry_counts() {
 }
 
 #[test]
+fn two_letters_in_different_partitions_bring_their_entry_back_once() {
+    let letters = in_memory();
+    let scene = lettering(0, &letters);
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        scene.stream.append(NewEntry::new(key).key(key)).unwrap();
+    }
+    reject_all(&scene.worker, "bad");
+    letters.add_partitions(8).unwrap();
+    assert_eq!(whole(scene.group.redrive_letters(&letters, &all()).unwrap()).len(), 6);
+    reject_all(&scene.worker, "bad");
+    let back = whole(scene.group.redrive_letters(&letters, &all()).unwrap());
+    assert_eq!(back.len(), 12);
+    let open = back.iter().filter(|redriven| matches!(redriven, Redriven::Open(_))).count();
+    assert!(open > 0, "none moved to another partition");
+    let mut due: Vec<_> = back.iter().filter(|it| matches!(it, Redriven::Available(_))).collect();
+    due.sort_unstable_by_key(|redriven| format!("{redriven:?}"));
+    due.dedup();
+    assert_eq!((due.len(), take_all(&scene.worker).len()), (6, 6));
+}
+
+#[test]
 fn letters_of_others_and_what_is_no_letter_are_left_alone() {
     let letters = in_memory();
     let own = lettering(1, &letters);
@@ -299,7 +320,7 @@ fn what_ends_the_call_in_the_middle_says_where_to_go_on() {
     let retention = Retention::settled().entries(120);
     let options = Stream::options().segment_bytes(4096).retention(retention);
     let (stream, group, worker, gone) = trimmed(options.in_memory().unwrap(), &letters);
-    let hold = stream.group("hold").open(Start::Earliest).unwrap();
+    let keeper = stream.group("keeper").open(Start::Earliest).unwrap();
     while stream.append(&[0; 200]).is_ok() {}
 
     let ahead = gone as u64 - 2;
@@ -312,7 +333,7 @@ fn what_ends_the_call_in_the_middle_says_where_to_go_on() {
     let stored = group.redrive_letters(&letters, &all().range(id(first)..)).unwrap();
     assert_eq!((stored.count(), stored.next), (100 - gone, None));
 
-    hold.delete().unwrap();
+    keeper.delete().unwrap();
     let held = take_all(&worker);
     for held in held {
         held.ack().unwrap();
