@@ -25,7 +25,7 @@
 //! where the first run begins, or the cursor. Equal neighbours are one run, so equal ledgers have
 //! equal snapshots.
 //!
-//! Reading it (`restore`) allocates in proportion to its bytes (a chunk for a run, at most) and to the entries
+//! Reading it (`restore`) allocates in proportion to its bytes (a chunk for a run, with its place, at most) and to the entries
 //! stored below `ends`; what lies beyond those is left out.
 
 use std::collections::BTreeMap;
@@ -139,12 +139,9 @@ impl Ledger {
 
     fn put_window(&self, window: &Window, now: Now, out: &mut Vec<u8>) {
         put(out, window.cursor);
-        // Counted first: two walks are cheaper than a list of all runs.
-        let mut count: u64 = 0;
-        self.each_run(window, now, |_| count += 1);
-        put(out, count);
-        let mut end = 0;
+        let (from, mut count, mut end) = (out.len(), 0_u64, 0);
         self.each_run(window, now, |run| {
+            count += 1;
             out.push(run.tag.state() as u8);
             put(out, run.first - end);
             put(out, run.count);
@@ -156,6 +153,10 @@ impl Ledger {
             }
             end = run.first + run.count;
         });
+        // The number goes in before them: moving bytes costs less than walking twice.
+        let mut number = Vec::new();
+        put(&mut number, count);
+        out.splice(from..from, number);
     }
 
     fn each_run(&self, window: &Window, now: Now, mut each: impl FnMut(Stored)) {
