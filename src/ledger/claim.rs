@@ -227,10 +227,10 @@ impl Ledger {
             for (number, chunk) in window.chunks.range(chunks_of(*span)) {
                 let mut touched = chunk.touched;
                 if gate.is_idle(touched) && first < number * CHUNK + CHUNK {
-                    match self.look_into(gate, partition, *number, first, claims) {
+                    match self.look_into(gate, partition, number, first, claims) {
                         Ok(true) => {
-                            touched = self.touched_in(partition, *number).min(now);
-                            chunks.push((*number, touched));
+                            touched = self.touched_in(partition, number).min(now);
+                            chunks.push((number, touched));
                         }
                         Ok(false) => {}
                         Err(place) => {
@@ -248,7 +248,7 @@ impl Ledger {
         }
         let window = &mut self.entries.windows[partition as usize];
         for (number, touched) in chunks {
-            if let Some(chunk) = window.chunks.get_mut(&number) {
+            if let Some(chunk) = window.chunks.get_mut(number) {
                 chunk.touched = touched;
             }
         }

@@ -141,17 +141,12 @@ impl Entries {
         let window = &mut windows[partition as usize];
         let mut at = span.start;
         while at < span.end {
-            let mut number = chunk_of(at);
-            if !window.chunks.contains_key(&number) {
-                let Some((&next, _)) = window.chunks.range(number..).next() else { break };
-                number = next;
-            }
-            let Some(chunk) = window.chunks.get_mut(&number) else { break };
+            let Some((number, chunk)) = window.chunks.first_from_mut(chunk_of(at)) else { break };
             at = at.max(number * CHUNK);
             let end = span.end.min(number * CHUNK + CHUNK);
             while at < end {
                 let group = chunk.group(at, end);
-                let held = (group.hold != NONE).then(|| index.holds.get(group.hold));
+                let held = index.held(group.hold);
                 if let Some(next) = next(&group, held) {
                     let (old, new) = (group.tag.state(), next.tag.state());
                     window.pending += count_if(new.is_pending(), &group);
@@ -207,8 +202,8 @@ impl Entries {
         }
         self.change(partition, end..cursor, |_, held| held.map(|_| Next::SETTLED));
         let window = &mut self.windows[partition as usize];
-        let beyond = window.chunks.range(end.div_ceil(CHUNK)..);
-        let beyond: Vec<_> = beyond.map(|(number, chunk)| (*number, chunk.earliest)).collect();
+        let beyond = window.chunks.range(end.div_ceil(CHUNK)..u64::MAX);
+        let beyond: Vec<_> = beyond.map(|(number, chunk)| (number, chunk.earliest)).collect();
         for (number, earliest) in beyond {
             self.index.bounds.remove(&(earliest, partition, number));
             window.free(number);
@@ -221,7 +216,7 @@ impl Entries {
         let cursor = self.windows[partition as usize].cursor;
         self.change(partition, 0..cursor, |_, held| held.map(|_| Next::SETTLED));
         let window = &mut self.windows[partition as usize];
-        for (number, chunk) in std::mem::take(&mut window.chunks) {
+        for (number, chunk) in window.chunks.iter() {
             self.index.bounds.remove(&(chunk.earliest, partition, number));
         }
         // What is read again was passed over by the policy, or is not the entry that was trimmed.
@@ -232,7 +227,7 @@ impl Entries {
     /// Learns when the first lease of a chunk really ends.
     pub(super) fn tighten(&mut self, partition: u32, number: u64) {
         let Self { windows, index } = self;
-        if let Some(chunk) = windows[partition as usize].chunks.get_mut(&number) {
+        if let Some(chunk) = windows[partition as usize].chunks.get_mut(number) {
             let first = chunk.first_deadline(number, &index.holds);
             index.bound((partition, number), chunk, first);
         }
@@ -329,7 +324,7 @@ impl Index {
 }
 
 fn spans(partition: u32, window: &Window) -> impl Iterator<Item = (u32, Range<u64>)> {
-    let chunks = if window.leased > 0 { Some(&window.chunks) } else { None };
+    let chunks = (window.leased > 0).then(|| window.chunks.iter());
     let leased = chunks.into_iter().flatten().filter(|(_, chunk)| chunk.leased > 0);
     leased.map(move |(n, _)| (partition, n * CHUNK..n * CHUNK + CHUNK))
 }

@@ -23,13 +23,14 @@
 //! |---|---|
 //! | `event` | what can happen; runs, claims, member ids |
 //! | `policy`, `backoff` | what the user chose: leases, waits, limits |
-//! | `window` | one partition's entries, dense, in chunks |
+//! | `window`, `chunks` | one partition's entries, dense, in chunks |
 //! | `hold` | what entries of one hand-out share |
 //! | `due` | what waits, by time |
 //! | `sizes` | how many bytes are in flight |
 //! | `touch` | when entries were last handed out or extended |
 //! | `defer` | new entries that say when they are to be handed out |
 //! | `entries` | the windows with their indexes, kept in step |
+//! | `glance` | looking at many entries at once |
 //! | `member` | who is in the group, and for how long |
 //! | `owner` | which member reads which partition |
 //! | `book`, `pending` | the ledger itself, and what `info` and `pending` ask of it |
@@ -45,6 +46,7 @@
 mod apply;
 mod backoff;
 mod book;
+mod chunks;
 mod claim;
 mod codec;
 mod defer;
@@ -56,6 +58,7 @@ mod event;
 mod expire;
 mod given;
 mod given_up;
+mod glance;
 mod hold;
 mod member;
 mod need;

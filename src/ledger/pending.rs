@@ -3,7 +3,7 @@
 use super::book::{Ledger, PendingEntry, Standing};
 use super::entries::is_deferred;
 use super::event::{MemberId, Run};
-use super::window::{CHUNK, Group, State, Window, chunk_of, chunks_of, span_of};
+use super::window::{CHUNK, Chunk, Group, State, Window, chunk_of, chunks_of, span_of};
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::id::EntryId;
@@ -142,7 +142,7 @@ impl Ledger {
 
 /// The last pending entry of a window. Each chunk below that of the cursor has one.
 fn last_pending(window: &Window) -> Option<u64> {
-    let pending = |(number, _): (&u64, _)| {
+    let pending = |(number, _): (u64, &Chunk)| {
         let groups = window.groups(number * CHUNK..(number * CHUNK + CHUNK).min(window.cursor));
         groups.filter(|group| group.tag.state().is_pending()).last().map(|group| group.end() - 1)
     };

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::book::Ledger;
 use super::event::{Claim, Event, Reason, Run, Settle, Wait};
+use super::glance::{Seen, TOGETHER};
 use super::hold::{BEFORE, Hold};
 use super::policy::Exhausted;
 use super::times::{Now, later, micros};
-use super::window::{Group, State, Tag, Window};
+use super::window::{State, Tag, Window};
 use crate::clock::Moment;
 use crate::error::Lost;
 use crate::id::EntryId;
@@ -188,38 +189,69 @@ impl Ledger {
         lost: &mut Vec<(EntryId, Lost)>,
         mut good: impl FnMut(Run, Tag, bool),
     ) {
-        for claim in in_order(claims).iter() {
-            let run = claim.run;
-            let exists = run.first.checked_add(u64::from(run.count)).is_some();
-            let Some(window) = self.entries.window(run.partition).filter(|_| exists) else {
-                lost.extend(run.ids().map(|id| (id, Lost::Reset)));
-                continue;
+        if let [claim] = claims {
+            self.judge_some::<1>(std::slice::from_ref(claim), lost, &mut good);
+            return;
+        }
+        for some in in_order(claims).chunks(TOGETHER) {
+            self.judge_some::<TOGETHER>(some, lost, &mut good);
+        }
+    }
+
+    /// The same for claims in order, at most `N` of them.
+    fn judge_some<const N: usize>(
+        &self,
+        claims: &[Claim],
+        lost: &mut Vec<(EntryId, Lost)>,
+        good: &mut impl FnMut(Run, Tag, bool),
+    ) {
+        let seen = self.entries.glance::<N>(claims);
+        for (claim, seen) in claims.iter().zip(seen) {
+            let mut tell = |run: Run, tag, verdict| match verdict {
+                Verdict::Held => good(run, tag, false),
+                Verdict::Late => good(run, tag, true),
+                Verdict::Void(why) => lost.extend(run.ids().map(|id| (id, why))),
             };
-            // What was trimmed and what was settled look alike, and are void for different reasons.
-            let fence = window.fences.trimmed.clamp(run.first, run.end());
-            let groups = window.groups(run.first..fence).chain(window.groups(fence..run.end()));
-            for group in groups {
-                let count = u32::try_from(group.count).expect("no longer than the claim's run");
-                let run = Run::new(run.partition, group.first, count);
-                match self.verdict(window, &group, claim.lease) {
-                    Verdict::Held => good(run, group.tag, false),
-                    Verdict::Late => good(run, group.tag, true),
-                    Verdict::Void(why) => lost.extend(run.ids().map(|id| (id, why))),
+            match (seen, self.entries.window(claim.run.partition)) {
+                (Some(seen), Some(window)) => {
+                    let verdict = self.verdict(window, claim.run.first, seen, claim.lease);
+                    tell(claim.run, seen.tag, verdict);
                 }
+                _ => self.judge_run(claim, &mut tell),
             }
         }
     }
 
-    fn verdict(&self, window: &Window, group: &Group, lease: u64) -> Verdict {
-        let (state, fences) = (group.tag.state(), window.fences);
+    /// The same for one claim, of any length and from anywhere.
+    fn judge_run(&self, claim: &Claim, tell: &mut impl FnMut(Run, Tag, Verdict)) {
+        let run = claim.run;
+        let exists = run.first.checked_add(u64::from(run.count)).is_some();
+        let Some(window) = self.entries.window(run.partition).filter(|_| exists) else {
+            tell(run, Tag::FRESH, Verdict::Void(Lost::Reset));
+            return;
+        };
+        // What was trimmed and what was settled look alike, and are void for different reasons.
+        let fence = window.fences.trimmed.clamp(run.first, run.end());
+        let groups = window.groups(run.first..fence).chain(window.groups(fence..run.end()));
+        for group in groups {
+            let count = u32::try_from(group.count).expect("no longer than the claim's run");
+            let run = Run::new(run.partition, group.first, count);
+            let seen = Seen { tag: group.tag, hold: self.entries.index.held(group.hold) };
+            tell(run, group.tag, self.verdict(window, group.first, seen, claim.lease));
+        }
+    }
+
+    /// What a lease is worth in entries that are alike, the first of which is at `first`.
+    fn verdict(&self, window: &Window, first: u64, seen: Seen, lease: u64) -> Verdict {
+        let (state, fences) = (seen.tag.state(), window.fences);
         match state {
             State::Fresh => return Verdict::Void(Lost::Reset),
-            State::Settled if group.first < fences.trimmed => return Verdict::Void(Lost::Trimmed),
+            State::Settled if first < fences.trimmed => return Verdict::Void(Lost::Trimmed),
             State::Settled if lease < fences.reset => return Verdict::Void(Lost::Reset),
             State::Settled => return Verdict::Void(Lost::Settled),
             _ => {}
         }
-        let hold = self.entries.index.holds.get(group.hold);
+        let hold = seen.hold.expect("a pending entry has a hold");
         if self.lease_in_hold(lease) != hold.lease {
             let reset = lease < fences.reset;
             return Verdict::Void(if reset { Lost::Reset } else { Lost::Taken });

@@ -3,6 +3,7 @@
 
 mod claims;
 mod deferring;
+mod glances;
 mod graves;
 mod handover;
 mod hands;

@@ -53,10 +53,11 @@ impl Ledger {
             assert!(group.tag.state().is_pending(), "the floor is at a pending entry: {group:?}");
         }
         let (mut pending, mut in_hands) = (0, 0);
-        for (number, chunk) in &window.chunks {
+        window.chunks.validate();
+        for (number, chunk) in window.chunks.iter() {
             let start = number * CHUNK;
             assert!(start <= window.cursor, "a chunk beyond the cursor");
-            assert!(chunk_of(window.floor) <= *number, "a chunk below the floor");
+            assert!(chunk_of(window.floor) <= number, "a chunk below the floor");
             let (mut leased, mut settled, mut at, mut first) = (0, 0, start, NEVER);
             while at < start + CHUNK {
                 let group = chunk.group(at, start + CHUNK);
@@ -107,16 +108,17 @@ impl Ledger {
             in_hands += leased;
             assert_eq!((u64::from(chunk.leased), u64::from(chunk.settled)), (leased, settled));
             assert!(settled < CHUNK, "a chunk that is settled is freed");
-            self.validate_bounds(partition, window, *number, first);
+            self.validate_bounds(partition, window, number, first);
         }
-        let spans: BTreeSet<u64> = window.chunks.keys().map(|number| span_of(*number)).collect();
+        let spans: BTreeSet<u64> =
+            window.chunks.iter().map(|(number, _)| span_of(number)).collect();
         assert!(spans.iter().eq(window.spans.keys()), "spans of chunks that are there");
         assert_eq!((window.pending, window.leased), (pending, in_hands));
     }
 
     /// What is kept of a chunk as a whole, whose first lease ends at `first`.
     fn validate_bounds(&self, partition: u32, window: &Window, number: u64, first: Moment) {
-        let chunk = &window.chunks[&number];
+        let chunk = window.chunks.get(number).expect("it was met");
         assert!(chunk.touched <= self.touched_in(partition, number), "touched before its bound");
         assert!(window.spans[&span_of(number)] <= chunk.touched, "a span's bound is its own");
         assert!(chunk.earliest <= first, "a bound after a deadline");
@@ -152,7 +154,7 @@ impl Ledger {
         }
         assert_eq!(due, found.due, "what is due is what waits");
         for (bound, partition, number) in &index.bounds {
-            let chunk = self.entries.window(*partition).and_then(|w| w.chunks.get(number));
+            let chunk = self.entries.window(*partition).and_then(|w| w.chunks.get(*number));
             assert_eq!(chunk.map(|chunk| chunk.earliest), Some(*bound), "a bound of a chunk");
         }
     }

@@ -15,7 +15,7 @@
 //! 5. A parked entry counts as settled here: the floor passes it.
 //! 6. `spans` has the spans of the chunks that are there, each with a bound not above theirs.
 //!
-//! Chunks are small and in a tree by number rather than large and in a deque from floor to cursor:
+//! Chunks are small and in a sparse directory rather than large and in a deque from floor to cursor:
 //! what one old entry keeps alive is its own chunk, at any distance, so a window needs no bound on
 //! its span, and a stored one that claims to be huge allocates nothing. There is no bitmap of
 //! settled entries beside the tags: a second truth, and scanning 16 tags takes one step anyway.
@@ -23,6 +23,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::chunks::Chunks;
 use super::hold::{Holds, NONE};
 use super::times::NEVER;
 use crate::clock::Moment;
@@ -157,11 +158,16 @@ fn alike<T: Copy + Eq>(items: &[T], first: T) -> usize {
 
 impl Chunk {
     /// A chunk in which all below the cursor is settled and the rest fresh.
-    fn new(number: u64, cursor: u64, touched: Moment) -> Self {
+    pub(super) fn new(number: u64, cursor: u64, touched: Moment) -> Self {
         let settled = cursor.saturating_sub(number * CHUNK).min(CHUNK) as u16;
         let mut tags = [Tag::FRESH; PLACES];
         tags[..usize::from(settled)].fill(Tag::SETTLED);
         Self { earliest: NEVER, touched, leased: 0, settled, tags, holds: [NONE; PLACES] }
+    }
+
+    /// What an entry is, and its hold.
+    pub(super) fn entry(&self, at: u64) -> (Tag, u32) {
+        (self.tags[place(at)], self.holds[place(at)])
     }
 
     /// The group that starts at `at`, as far as `end`, both in this chunk.
@@ -169,6 +175,10 @@ impl Chunk {
         let from = place(at);
         let stop = from + (end - at).min(CHUNK) as usize;
         let (tag, hold) = (self.tags[from], self.holds[from]);
+        if self.tags[from..stop].get(1) != Some(&tag) {
+            // One that is asked for alone, or what many acks in any order leave behind.
+            return Group { first: at, count: 1, tag, hold };
+        }
         let count = alike(&self.tags[from..stop], tag);
         let count = alike(&self.holds[from..from + count], hold);
         Group { first: at, count: count as u64, tag, hold }
@@ -223,7 +233,7 @@ pub(super) struct Window {
     pub(super) cursor: u64,
     pub(super) pending: u64,
     pub(super) leased: u64,
-    pub(super) chunks: BTreeMap<u64, Box<Chunk>>,
+    pub(super) chunks: Chunks,
     /// The same bound as each chunk's `touched`, for those of a span.
     pub(super) spans: BTreeMap<u64, Moment>,
     pub(super) fences: Fences,
@@ -243,7 +253,7 @@ pub(super) struct Fences {
 
 impl Window {
     pub(super) fn starting_at(start: u64) -> Self {
-        let (chunks, spans, fences) = (BTreeMap::new(), BTreeMap::new(), Fences::default());
+        let (chunks, spans, fences) = (Chunks::default(), BTreeMap::new(), Fences::default());
         Self { floor: start, cursor: start, pending: 0, leased: 0, chunks, spans, fences }
     }
 
@@ -259,26 +269,17 @@ impl Window {
             return;
         }
         for number in chunk_of(span.start)..=chunk_of(span.end - 1) {
-            let (cursor, spans) = (self.cursor, &mut self.spans);
-            self.chunks.entry(number).or_insert_with(|| {
-                spans.entry(span_of(number)).or_insert(at);
-                Box::new(Chunk::new(number, cursor, at))
-            });
+            let cursor = self.cursor;
+            let chunk = || Box::new(Chunk::new(number, cursor, at));
+            if self.chunks.insert_with(number, chunk) {
+                self.spans.entry(span_of(number)).or_insert(at);
+            }
         }
-    }
-
-    /// The first chunk that is there from `number` on.
-    fn chunk_from(&self, number: u64) -> Option<(u64, &Chunk)> {
-        // Nearly always it is the one that is asked for, and a search for one is half as long.
-        if let Some(chunk) = self.chunks.get(&number) {
-            return Some((number, chunk));
-        }
-        self.chunks.range(number..).next().map(|(number, chunk)| (*number, &**chunk))
     }
 
     /// Takes a chunk out in which nothing is pending.
     pub(super) fn free(&mut self, number: u64) {
-        self.chunks.remove(&number);
+        self.chunks.remove(number);
         let span = span_of(number);
         if self.chunks.range(chunks_of(span)).next().is_none() {
             self.spans.remove(&span);
@@ -287,7 +288,7 @@ impl Window {
 
     /// Says that a chunk has an entry of which it is not known when it was last handed out.
     pub(super) fn touched_long_ago(&mut self, number: u64) {
-        if let Some(chunk) = self.chunks.get_mut(&number) {
+        if let Some(chunk) = self.chunks.get_mut(number) {
             chunk.touched = Moment::ZERO;
             self.spans.insert(span_of(number), Moment::ZERO);
         }
@@ -302,7 +303,7 @@ impl Window {
 
     /// Forgets that anything from `end` on ever existed; nothing there is pending.
     pub(super) fn cut(&mut self, end: u64) {
-        if let Some(chunk) = self.chunks.get_mut(&chunk_of(end)) {
+        if let Some(chunk) = self.chunks.get_mut(chunk_of(end)) {
             chunk.forget_from(end);
         }
         self.cursor = self.cursor.min(end);
@@ -346,7 +347,7 @@ impl Groups<'_> {
         let end = self.end.min(window.cursor);
         let number = chunk_of(at);
         if self.chunk.is_none_or(|(held, _)| held < number) {
-            self.chunk = window.chunk_from(number);
+            self.chunk = window.chunks.first_from(number);
         }
         match self.chunk {
             Some((held, chunk)) if held == number => {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use super::super::hold::Holds;
-use super::super::window::{CHUNK, Chunk};
+use super::super::window::CHUNK;
 use super::*;
 
 const ENTRIES: u64 = 1_000_000;
@@ -75,12 +75,14 @@ fn measures_of_memory_of_pending_entries() {
     assert!(bytes as u64 <= 24 * ENTRIES);
 }
 
-/// Chunks, holds, and what their trees take beside them: three words for each chunk in each of two.
+/// Chunks with their directory and their bounds, three words for each in a tree; and holds.
 fn memory(ledger: &Ledger) -> usize {
-    let chunks: usize = ledger.entries.windows.iter().map(|window| window.chunks.len()).sum();
+    let windows = &ledger.entries.windows;
+    let chunks: usize = windows.iter().map(|window| window.chunks.len()).sum();
+    let directory: usize = windows.iter().map(|window| window.chunks.bytes()).sum();
     let holds: &Holds = &ledger.entries.index.holds;
     assert_eq!(chunks as u64, ENTRIES.div_ceil(CHUNK));
-    chunks * (size_of::<Chunk>() + 2 * 3 * 8) + holds.bytes() + ledger.entries.index.touches.bytes()
+    directory + chunks * 3 * 8 + holds.bytes() + ledger.entries.index.touches.bytes()
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is the machine")]
