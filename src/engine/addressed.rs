@@ -119,6 +119,7 @@ impl Mill {
         entry.check(self.entry_bytes_max)?;
         let partition = self.choose(entry.key, self.ground.partitions());
         let log = self.ground.log(partition)?;
+        let _calls = self.hooks_afterwards();
         let placed = loop {
             self.check_room(partition)?;
             let before = self.make_range(partition)?;

@@ -26,6 +26,7 @@ impl Mill {
 
     /// Appends one entry.
     pub(crate) fn append(&self, entry: &NewEntry<'_>) -> Result<EntryId> {
+        let _calls = self.hooks_afterwards();
         let (partition, placed) = self.place(entry)?;
         self.settle(partition, placed)?;
         Ok(EntryId::new(partition, placed.first))
@@ -36,6 +37,7 @@ impl Mill {
         &self,
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<Vec<EntryId>> {
+        let _calls = self.hooks_afterwards();
         let mut ids = Vec::with_capacity(entries.size_hint().0.min(4096));
         let mut last: BTreeMap<u32, Placed> = BTreeMap::new();
         let mut outcome = Ok(());
@@ -71,6 +73,7 @@ impl Mill {
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<Ids> {
         self.ground.check_write()?;
+        let _calls = self.hooks_afterwards();
         let (partition, placed) = with_draft(|draft| {
             let partition = self.fill(draft, entries)?;
             draft.finish();

@@ -193,6 +193,7 @@ impl Desk {
             outcome = outcome.and_then(|()| self.journal.flush_all().map(drop));
         }
         outcome?;
+        let _calls = target.hooks_afterwards();
         let (safe, failed) = post(target, mails, &mut stuck);
         target.make_safe(&safe)?;
         let mut state = self.lock();

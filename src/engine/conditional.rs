@@ -30,6 +30,7 @@ impl Mill {
             None => 0,
         };
         let time = self.ground.time.wall_micros();
+        let _calls = self.hooks_afterwards();
         self.check_room(partition)?;
         let append = || {
             with_draft(|draft| {

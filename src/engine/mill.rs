@@ -63,8 +63,16 @@ impl Mill {
     }
 
     /// Wakes the first blocked read of each group that may read a partition, and everybody who
-    /// follows the stream.
+    /// follows the stream. The caller holds no lock.
     pub(super) fn ring(&self, partition: u32) {
+        for desk in self.wake(partition) {
+            desk.ready.call();
+        }
+    }
+
+    /// The same where locks may be held: hooks are marked only. Gives the groups that have some to
+    /// call.
+    pub(super) fn wake(&self, partition: u32) -> Vec<Arc<Desk>> {
         self.ground.audience.ring_all();
         let mut marked = Vec::new();
         for desk in self.desks.read().values().flatten() {
@@ -73,9 +81,7 @@ impl Mill {
                 marked.push(Arc::clone(desk));
             }
         }
-        for desk in marked {
-            desk.ready.call();
-        }
+        marked
     }
 
     /// Flushes if the oldest unsynced write is old enough.

@@ -29,6 +29,7 @@
 //! | `letters` | its dead letters in bulk, and the way back |
 //! | `lend`, `basket` | how a read gets entries from a desk, and what it has so far |
 //! | `retain` | what goes of the log, and when an append has to wait for that |
+//! | `uncalled` | hooks that wait until no lock is held |
 //! | `sift` | the same with a filter |
 //! | `addressed` | entries that are for one group alone |
 //! | `census` | how many it has still to give |
@@ -85,6 +86,7 @@ mod sift;
 mod steer;
 mod tell;
 mod tour;
+mod uncalled;
 mod unique;
 mod wake;
 

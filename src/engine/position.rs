@@ -25,7 +25,10 @@ impl Desk {
     }
 
     pub(super) fn redrive(&self, ids: &[EntryId]) -> Result<u64> {
-        self.change(|ledger, now, events| Ok(ledger.redrive(now.at, ids, events)))
+        let redriven =
+            self.change(|ledger, now, events| Ok(ledger.redrive(now.at, ids, events)))?;
+        self.promise()?;
+        Ok(redriven)
     }
 
     pub(crate) fn discard_parked(&self, ids: &[EntryId]) -> Result<u64> {

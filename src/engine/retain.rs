@@ -6,6 +6,8 @@
 //! 2. Every group is told first, and what it knows is durable before a file goes. So a power cut
 //!    never leaves a group that needs what is gone, unless it was told and counted that.
 //! 3. `full` is set exactly if `crowded` is not empty.
+//! 4. Hooks that a trim marks are called once the call that made it holds no lock: `uncalled` says so
+//!    until then.
 //!
 //! # When
 //! An append that started a segment looks at all partitions, since the others may have old or settled
@@ -43,6 +45,8 @@ pub(crate) struct Keeper {
     pub(crate) retention: Retention,
     /// Whether any partition is full.
     full: AtomicBool,
+    /// A trim may have marked hooks, and nobody has called them since.
+    pub(super) uncalled: AtomicBool,
     /// The partitions that are, and what bounds them.
     crowded: Mutex<BTreeMap<u32, Bound>>,
     /// Partitions of which files could not be removed.
@@ -71,6 +75,7 @@ impl Keeper {
         Self {
             retention: Retention { settled, bytes, age, entries, idle },
             full: AtomicBool::new(false),
+            uncalled: AtomicBool::new(false),
             crowded: Mutex::default(),
             behind: Mutex::default(),
         }
@@ -153,13 +158,11 @@ impl Mill {
 
     /// Removes what may go.
     pub(crate) fn retain(&self) -> Result<Trimmed> {
-        let taken = self.retain_quietly();
-        self.call_hooks();
-        taken
+        let _calls = self.hooks_afterwards();
+        self.retain_quietly()
     }
 
-    /// The same for appends, which may hold a lock: they leave hooks to the ring that follows them. A
-    /// trim makes nothing readable that was not before.
+    /// The same for appends, which may hold a lock: they call hooks at their end.
     fn retain_quietly(&self) -> Result<Trimmed> {
         if self.keeper.retention.keeps_all() {
             return Ok(Trimmed::default());
@@ -168,26 +171,20 @@ impl Mill {
         self.ground.check_write()?;
         let taken = self.take(&self.aims());
         self.judge();
+        self.owe_hooks();
         taken
-    }
-
-    /// Calls the hooks that a trim marked, where no lock is held.
-    fn call_hooks(&self) {
-        for desk in self.each_desk() {
-            desk.call_hooks();
-        }
     }
 
     /// Removes the whole segments of a partition that lie below `id`. Says how many entries went.
     pub(crate) fn trim_before(&self, id: EntryId) -> Result<u64> {
         self.ground.check_write()?;
-        let steady = self.steady();
+        let _calls = self.hooks_afterwards();
+        let _steady = self.steady();
         self.ground.check_write()?;
         let aim = self.ground.log(id.partition())?.trim_point(id.offset());
         let taken = self.take(&[(id.partition(), aim)]);
         self.judge();
-        drop(steady);
-        self.call_hooks();
+        self.owe_hooks();
         taken.map(|taken| taken.entries())
     }
 
@@ -290,7 +287,7 @@ impl Mill {
         };
         // A flush on the way may have made entries visible, also if something failed behind it.
         if outcome.as_ref().map_or(true, |trimmed| trimmed.ring) {
-            self.ring(partition);
+            drop(self.wake(partition));
         }
         outcome.map(|trimmed| (trimmed.first, trimmed.end, trimmed.bytes))
     }

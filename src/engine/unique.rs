@@ -115,6 +115,7 @@ impl Mill {
     ) -> Result<(EntryId, bool)> {
         self.ground.check_write()?;
         check(key, window)?;
+        let _calls = self.hooks_afterwards();
         let mut unique = self.unique.lock();
         let now = self.ground.time.wall_micros();
         let window = micros(window);

@@ -30,6 +30,7 @@ mod ordering;
 mod positions;
 mod readme;
 mod ready;
+mod ready_locks;
 mod retention;
 mod returning;
 mod salvage;
