@@ -31,9 +31,9 @@ use crate::stream::Stream;
 
 /// One of two streams on a disk: its names have a prefix.
 #[derive(Debug)]
-struct Half {
-    disk: Simulated,
-    prefix: &'static str,
+pub(super) struct Half {
+    pub(super) disk: Simulated,
+    pub(super) prefix: &'static str,
 }
 
 impl Half {
