@@ -6,14 +6,16 @@
 //! 2. `soon` is what it changes to with the next call, because a handle was dropped.
 //! 3. `past` holds the states since the last time all was synced: a crash may bring any back.
 //! 4. An entry without a fate was never handed out.
+//! 5. `last` is the newest token of each entry.
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::rules::Rules;
 use super::sight::{Sight, State};
 use super::world::{LATE, Partition, Verdict};
 use super::writers::is_delayed;
 use crate::id::{EntryId, Token};
-use crate::ledger::Exhausted;
+use crate::policy::AckMode;
 
 #[derive(Clone, Debug)]
 struct Fate {
@@ -42,15 +44,6 @@ pub(super) enum Existence {
     Doubtful,
 }
 
-/// What a group was made with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub(super) max_deliveries: u16,
-    pub(super) exhausted: Exhausted,
-    /// Which subjects it takes.
-    pub(super) takes: fn(Option<&str>) -> bool,
-}
-
 /// What one group must know.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -64,30 +57,12 @@ pub(super) struct Model {
     acks: Vec<EntryId>,
     /// Every token that was ever given: somebody may have kept it.
     tokens: HashSet<Token>,
+    last: BTreeMap<EntryId, Token>,
     /// The greatest generation that anybody was told, and what that was when the stream was opened.
     generation: u64,
     opened_at: u64,
     /// Whether hand-outs are stopped for good, as far as that is known.
     pub(super) paused: Option<bool>,
-}
-
-impl Rules {
-    /// What an entry is set to after its last attempt.
-    pub(super) fn end(self) -> State {
-        match self.exhausted {
-            Exhausted::Park => State::Parked,
-            Exhausted::Discard | Exhausted::DeadLetter => State::Done,
-        }
-    }
-
-    /// Whether an entry that was in `state` may be seen as `seen` when the group is opened.
-    fn becomes(self, state: State, seen: State) -> bool {
-        match state {
-            State::Out(attempts) if attempts >= self.max_deliveries => seen == self.end(),
-            State::Out(attempts) => seen == State::Back(attempts),
-            other => seen == other,
-        }
-    }
 }
 
 impl Model {
@@ -101,6 +76,7 @@ impl Model {
             fates: BTreeMap::new(),
             acks: Vec::new(),
             tokens: HashSet::new(),
+            last: BTreeMap::new(),
             generation: 0,
             opened_at: 0,
             paused: Some(false),
@@ -141,7 +117,12 @@ impl Model {
     pub(super) fn dropped(&mut self, id: EntryId, attempts: u16, taken: bool) {
         let known = self.fates.get(&id).is_some_and(|fate| fate.soon.is_some());
         let held = self.now(id)[0] == State::Out(attempts) && !known;
-        if held && !(taken && attempts == self.rules.max_deliveries) {
+        if self.rules.ack != AckMode::Explicit {
+            // It is left to its mode, but released if its consumer goes before anybody looked at it.
+            if held && !taken {
+                self.perhaps(id, State::Back(attempts - 1));
+            }
+        } else if held && !(taken && attempts == self.rules.max_deliveries) {
             self.fate(id).soon = Some(State::Back(attempts - u16::from(!taken)));
         }
     }
@@ -205,6 +186,7 @@ impl Model {
         if forerunner.is_some_and(|id| self.now(id) == [State::New]) {
             return Err(format!("{id} was handed out before its forerunner"));
         }
+        self.last.insert(id, token);
         self.set(id, State::Out(attempt));
         Ok(())
     }
@@ -289,6 +271,25 @@ impl Model {
     pub(super) fn may_be_parked(&self, id: EntryId) -> bool {
         let last = State::Out(self.rules.max_deliveries);
         self.now(id).iter().any(|state| *state == State::Parked || *state == last)
+    }
+
+    /// A read or a departure settles what was handed out under this token, if it is its holder's yet:
+    /// for sure, or only perhaps.
+    pub(super) fn implied(&mut self, token: Token, attempt: u16, durable: Option<bool>) {
+        let (id, out) = (token.id(), State::Out(attempt));
+        match durable {
+            _ if self.last.get(&id) != Some(&token) => {}
+            Some(durable) if self.is_out(id, attempt) => self.acked(id, durable),
+            _ if self.now(id).contains(&out) => self.perhaps(id, State::Done),
+            _ => {}
+        }
+    }
+
+    /// Whether an entry is out for sure. What nobody looked at is released if its consumer goes.
+    fn is_out(&self, id: EntryId, attempt: u16) -> bool {
+        let (out, released) = (State::Out(attempt), State::Back(attempt - 1));
+        let now = self.now(id);
+        now[0] == out && now.iter().all(|state| [out, released].contains(state))
     }
 
     /// All that happened was made durable.

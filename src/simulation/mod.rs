@@ -5,10 +5,12 @@
 //! | `world` | the disk, and what the stream must hold: entries byte for byte |
 //! | `item` | one entry |
 //! | `groups` | what each group must know: who has what, how often, and what is settled |
+//! | `rules` | what each group goes by |
+//! | `modes` | what settles entries without a verdict |
 //! | `sight` | what a group shows |
 //! | `script` | a random workload: one life of the stream from opening to its end |
 //! | `workers` | the part of the workload that consumers do |
-//! | `positions` | the part that moves groups as a whole: resets and trims |
+//! | `positions` | the part that moves groups as a whole: resets, trims, skips |
 //! | `writers` | the part that appends under conditions: once for each key, or behind a known entry |
 //! | `drain` | that nothing is stuck: everything that is owed is delivered |
 //! | `cuts` | the power is cut anywhere, recovery included |
@@ -34,11 +36,13 @@ mod groups;
 mod growing;
 mod item;
 mod letters;
+mod modes;
 mod positions;
 mod redriving;
 mod retaining;
 mod reviving;
 mod rot;
+mod rules;
 mod script;
 mod sight;
 mod steer;

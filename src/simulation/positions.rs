@@ -1,6 +1,8 @@
-//! What a life does to the position of its groups as a whole: resets, and trims below them.
+//! What a life does to its groups as a whole: resets, trims below them, skipping what they hold, and
+//! bringing back what they set aside.
 
 use super::script::Life;
+use super::sight::State;
 use super::world::Verdict;
 use crate::id::EntryId;
 use crate::start::Start;
@@ -63,5 +65,68 @@ impl Life<'_> {
             model.trimmed(number, reach as u64, trimmed.is_ok());
         }
         trimmed.map(|_| ()).or_else(|error| self.world.forgive("trim", &error))
+    }
+
+    pub(super) fn redrive(&mut self) -> Verdict {
+        for (name, group) in self.groups.clone() {
+            let max = 1 + self.world.random.below(4);
+            let parked: Vec<EntryId> = match group.parked(max) {
+                Ok(parked) => parked.into_iter().map(|parked| parked.id).collect(),
+                Err(error) => return self.world.forgive("parked", &error),
+            };
+            let redriven = group.redrive(max);
+            let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+            if let Err(error) = redriven {
+                // The power may have gone after it was written, while the journal was tidied up.
+                for id in parked {
+                    model.perhaps(id, State::Back(0));
+                }
+                return self.world.forgive("redrive", &error);
+            }
+            if redriven.is_ok_and(|count| parked.len() as u64 != count) {
+                return Err(format!("not all of {} were redriven", parked.len()));
+            }
+            for id in parked {
+                if !model.may_be_parked(id) {
+                    return Err(format!("{id} was parked"));
+                }
+                model.set(id, State::Back(0));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self) -> Verdict {
+        let names: Vec<&'static str> = self.groups.keys().copied().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let name = self.world.random.pick(&names);
+        let group = &self.groups[name];
+        let info = match group.info() {
+            Ok(info) => info,
+            Err(error) => return self.world.forgive("info", &error),
+        };
+        let at = &info.partitions[0];
+        let end = (at.next + 1).min(at.end);
+        if at.floor >= end || !self.world.random.one_in(3) {
+            return Ok(());
+        }
+        let skipped = group.skip(0, at.floor..end);
+        let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
+        for offset in at.floor.max(model.first(0))..end {
+            let id = EntryId::new(0, offset);
+            if !model.takes(&self.world.partitions, id) {
+                continue;
+            }
+            match &skipped {
+                Ok(_) => model.set(id, State::Done),
+                Err(_) => model.perhaps(id, State::Done),
+            }
+        }
+        match skipped {
+            Ok(_) => Ok(()),
+            Err(error) => self.world.forgive("skip", &error),
+        }
     }
 }

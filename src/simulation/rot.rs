@@ -31,8 +31,8 @@ fn small(ended: Ended) -> Verdict<World> {
         stream.append(item.entry()).map_err(told)?;
         world.partitions[0].append([item]);
     }
-    let (parking, _) = options(&stream, "parking", world.strategy);
-    let (other, _) = options(&stream, "discarding", world.strategy);
+    let (parking, _) = options(&stream, "parking", &world);
+    let (other, _) = options(&stream, "discarding", &world);
     let group = parking.open(Start::Earliest).map_err(told)?;
     let other = other.open(Start::Earliest).map_err(told)?;
     let worker = group.join("ann").map_err(told)?;

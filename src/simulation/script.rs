@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::groups::{Existence, Model, Rules};
+use super::groups::{Existence, Model};
 use super::item::Item;
+use super::rules::Rules;
 use super::workers::{Held, Worker};
 use super::world::{Strategy, Verdict, World};
 use crate::assign::{CooperativeSticky, Range, RoundRobin, Sticky};
@@ -20,14 +21,16 @@ use crate::group::Group;
 use crate::id::{EntryId, Token};
 use crate::ledger;
 use crate::options::GroupOptions;
-use crate::policy::Exhausted;
+use crate::policy::{AckMode, Exhausted};
 use crate::start::Start;
 use crate::stream::Stream;
 
 /// The groups there may be.
-const NAMES: [&str; 3] = ["parking", "discarding", "sifting"];
+const NAMES: [&str; 4] = ["parking", "discarding", "sifting", IMPLIED];
 /// The one in which each partition is one member's.
 pub(super) const OWNED: &str = "discarding";
+/// The one in which entries are settled without a verdict.
+pub(super) const IMPLIED: &str = "implied";
 /// No stream grows beyond so many partitions.
 const PARTITIONS_MAX: usize = 6;
 pub(super) const LEASE: Duration = Duration::from_secs(10);
@@ -46,7 +49,7 @@ pub(super) struct Life<'w> {
 }
 
 /// The options that a group of that name always has.
-pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (GroupOptions, Rules) {
+pub(super) fn options(stream: &Stream, name: &str, world: &World) -> (GroupOptions, Rules) {
     let (max_deliveries, exhausted) =
         if name == "parking" { (3, Exhausted::Park) } else { (4, Exhausted::Discard) };
     let rule = if name == "parking" { ledger::Exhausted::Park } else { ledger::Exhausted::Discard };
@@ -58,19 +61,21 @@ pub(super) fn options(stream: &Stream, name: &str, strategy: Strategy) -> (Group
         .backoff(Backoff::exponential(Duration::from_secs(1), Duration::from_secs(20)))
         .on_exhausted(exhausted)
         .revocation_timeout(REVOCATION);
+    let ack = if name == IMPLIED { world.mode } else { AckMode::Explicit };
+    let options = options.ack_mode(ack);
     if name == "sifting" {
         let takes = |subject: Option<&str>| subject.is_some_and(|text| text.starts_with("order."));
-        let rules = Rules { max_deliveries, exhausted: rule, takes };
+        let rules = Rules { max_deliveries, exhausted: rule, ack, takes };
         return (options.filter("order.*"), rules);
     }
-    let options = match strategy {
+    let options = match world.strategy {
         _ if name != OWNED => options,
         Strategy::Range => options.strategy(Range),
         Strategy::RoundRobin => options.strategy(RoundRobin),
         Strategy::Sticky => options.strategy(Sticky),
         Strategy::CooperativeSticky => options.strategy(CooperativeSticky),
     };
-    (options, Rules { max_deliveries, exhausted: rule, takes: |_| true })
+    (options, Rules { max_deliveries, exhausted: rule, ack, takes: |_| true })
 }
 
 impl<'w> Life<'w> {
@@ -270,7 +275,7 @@ impl<'w> Life<'w> {
                 (Start::At(EntryId::new(0, starts[0])), starts)
             }
         };
-        let (options, rules) = options(&self.stream, name, self.world.strategy);
+        let (options, rules) = options(&self.stream, name, self.world);
         let known = match self.world.groups.get(name) {
             Some(model) if model.existence == Existence::Doubtful => return Ok(()),
             known => known.is_some(),

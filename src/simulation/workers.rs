@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::modes::Earlier;
 use super::script::{LEASE, Life, OWNED, outcome_of};
 use super::sight::State;
 use super::world::Verdict;
@@ -17,8 +18,9 @@ const HELD_MAX: usize = 12;
 
 /// A consumer and its group.
 pub(super) struct Worker {
-    group: &'static str,
-    epoch: u64,
+    pub(super) group: &'static str,
+    pub(super) epoch: u64,
+    pub(super) earlier: Earlier,
     consumer: Consumer,
 }
 
@@ -51,7 +53,8 @@ impl Life<'_> {
                 let model = self.world.groups.get_mut(group).ok_or("a group without a model")?;
                 let epoch = model.epoch;
                 let heard = consumer.generation().map(|generation| model.heard(generation));
-                self.workers.push(Worker { group, epoch, consumer });
+                let earlier = Earlier::new(&self.world.clock);
+                self.workers.push(Worker { group, epoch, earlier, consumer });
                 heard.unwrap_or_else(|error| self.world.forgive("generation", &error))
             }
             Err(Error::MemberExists { .. }) => Ok(()),
@@ -64,11 +67,13 @@ impl Life<'_> {
             return Ok(());
         }
         let index = self.world.random.below(self.workers.len());
-        let worker = self.workers.swap_remove(index);
+        let mut worker = self.workers.swap_remove(index);
         if self.world.random.coin() {
             return Ok(());
         }
-        match worker.consumer.leave() {
+        let left = worker.consumer.clone().leave();
+        self.settle_earlier(&mut worker, true, left.is_ok());
+        match left {
             Ok(()) | Err(Error::NotAMember { .. } | Error::GroupDeleted) => Ok(()),
             Err(error) => self.world.forgive("leave", &error),
         }
@@ -80,15 +85,17 @@ impl Life<'_> {
         }
         let index = self.world.random.below(self.workers.len());
         let max = u32::try_from(1 + self.world.random.below(6)).expect("it is small");
-        let Worker { group, epoch, consumer } = &self.workers[index];
-        let (group, epoch) = (*group, *epoch);
-        let batch = match consumer.try_read(max) {
+        let mut worker = self.workers.swap_remove(index);
+        let (group, epoch) = (worker.group, worker.epoch);
+        let read = worker.consumer.try_read(max);
+        self.settle_earlier(&mut worker, false, read.is_ok());
+        let batch = match read {
             Ok(batch) => batch,
-            Err(Error::NotAMember { .. } | Error::GroupDeleted) => {
-                self.workers.swap_remove(index);
-                return Ok(());
+            Err(Error::NotAMember { .. } | Error::GroupDeleted) => return Ok(()),
+            Err(error) => {
+                self.workers.push(worker);
+                return self.read_failed(group, &error);
             }
-            Err(error) => return self.world.forgive("read", &error),
         };
         let lent = batch.peek();
         self.world.check_due(&lent)?;
@@ -100,13 +107,14 @@ impl Life<'_> {
         for (token, attempt) in &lent {
             model.delivered(*token, *attempt, &self.world.partitions)?;
         }
+        self.lent(&mut worker, &lent);
         let taken = match self.world.random.below(3) {
             0 => self.world.random.below(lent.len() + 1),
             _ => lent.len(),
         };
         if group == OWNED && !lent.is_empty() {
             // Nothing happens between a read and this look.
-            let own = consumer.assignment();
+            let own = worker.consumer.assignment();
             let own =
                 own.or_else(|error| self.world.forgive("own", &error).map(|()| Vec::new()))?;
             let foreign = lent.iter().find(|(token, _)| !own.contains(&token.id().partition()));
@@ -119,6 +127,7 @@ impl Life<'_> {
             self.world.check(&delivery)?;
             self.held.push(Held { group, epoch, delivery });
         }
+        self.workers.push(worker);
         let model = self.world.groups.get_mut(group).ok_or("it was there")?;
         for (token, attempt) in &lent[taken..] {
             model.dropped(token.id(), *attempt, false);
@@ -148,7 +157,7 @@ impl Life<'_> {
                 }
             }
         }
-        for Worker { group, epoch, consumer } in &self.workers {
+        for Worker { group, epoch, consumer, .. } in &self.workers {
             let live = self.world.groups.get_mut(group).filter(|model| model.epoch == *epoch);
             let (Some(model), Ok(generation)) = (live, consumer.generation()) else { continue };
             model.heard(generation)?;
@@ -166,7 +175,7 @@ impl Life<'_> {
         if own.is_empty() || count == 0 {
             return Ok(());
         }
-        let Worker { group, epoch, consumer } = own[self.world.random.below(own.len())];
+        let Worker { group, epoch, consumer, .. } = own[self.world.random.below(own.len())];
         let offset = self.world.random.below(count) as u64;
         let partition = u32::try_from(partition).expect("there are few");
         let settled = consumer.ack_through(EntryId::new(partition, offset));
@@ -225,6 +234,10 @@ impl Life<'_> {
         let Some(Held { group, epoch, delivery }) = self.take_held() else { return Ok(()) };
         let id = delivery.id();
         let outcome = call(delivery);
+        match outcome {
+            Ok(()) if self.settles_on_read(group) && verb == Verb::Ack => return Ok(()),
+            _ => {}
+        }
         self.resolved(group, epoch, id, verb, doing, outcome)
     }
 
@@ -325,68 +338,5 @@ impl Life<'_> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn redrive(&mut self) -> Verdict {
-        for (name, group) in self.groups.clone() {
-            let max = 1 + self.world.random.below(4);
-            let parked: Vec<EntryId> = match group.parked(max) {
-                Ok(parked) => parked.into_iter().map(|parked| parked.id).collect(),
-                Err(error) => return self.world.forgive("parked", &error),
-            };
-            let redriven = group.redrive(max);
-            let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
-            if let Err(error) = redriven {
-                // The power may have gone after it was written, while the journal was tidied up.
-                for id in parked {
-                    model.perhaps(id, State::Back(0));
-                }
-                return self.world.forgive("redrive", &error);
-            }
-            if redriven.is_ok_and(|count| parked.len() as u64 != count) {
-                return Err(format!("not all of {} were redriven", parked.len()));
-            }
-            for id in parked {
-                if !model.may_be_parked(id) {
-                    return Err(format!("{id} was parked"));
-                }
-                model.set(id, State::Back(0));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn skip(&mut self) -> Verdict {
-        let names: Vec<&'static str> = self.groups.keys().copied().collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let name = self.world.random.pick(&names);
-        let group = &self.groups[name];
-        let info = match group.info() {
-            Ok(info) => info,
-            Err(error) => return self.world.forgive("info", &error),
-        };
-        let at = &info.partitions[0];
-        let end = (at.next + 1).min(at.end);
-        if at.floor >= end || !self.world.random.one_in(3) {
-            return Ok(());
-        }
-        let skipped = group.skip(0, at.floor..end);
-        let model = self.world.groups.get_mut(name).ok_or("a group without a model")?;
-        for offset in at.floor.max(model.first(0))..end {
-            let id = EntryId::new(0, offset);
-            if !model.takes(&self.world.partitions, id) {
-                continue;
-            }
-            match &skipped {
-                Ok(_) => model.set(id, State::Done),
-                Err(_) => model.perhaps(id, State::Done),
-            }
-        }
-        match skipped {
-            Ok(_) => Ok(()),
-            Err(error) => self.world.forgive("skip", &error),
-        }
     }
 }

@@ -23,6 +23,7 @@ use crate::entries::Entry;
 use crate::error::{Error, Result};
 use crate::log::Controls;
 use crate::options::StreamOptions;
+use crate::policy::AckMode;
 use crate::start::Start;
 use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
@@ -75,6 +76,8 @@ pub(super) struct World {
     pub(super) groups: BTreeMap<&'static str, Model>,
     /// Who assigns partitions in the group that has it done.
     pub(super) strategy: Strategy,
+    /// What settles entries in the group in which no verdict has to.
+    pub(super) mode: AckMode,
     pub(super) doubts: Vec<Vec<Item>>,
     pub(super) growth: Option<usize>,
     /// The last life ended with a close that worked.
@@ -143,6 +146,11 @@ impl World {
                 Strategy::Sticky,
                 Strategy::CooperativeSticky,
                 Strategy::CooperativeSticky,
+            ]),
+            mode: random.pick(&[
+                AckMode::OnNextRead,
+                AckMode::Interval(Duration::from_secs(3)),
+                AckMode::OnRead,
             ]),
             doubts: Vec::new(),
             growth: None,
