@@ -381,3 +381,6 @@ impl Desk {
         (at > now && ends.iter().any(needed)).then_some(at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,6 +330,36 @@ fn a_letter_that_was_never_durable_may_be_written_again() {
     cut(47_591).unwrap();
 }
 
+/// A letter shows from its append on. What the power takes before its flush was nobody's to believe:
+/// its entry is not settled, and another letter follows.
+#[test]
+fn a_letter_that_showed_and_went_with_the_power_is_written_again() {
+    let (mut showed_and_went, mut stayed) = (0, 0);
+    for (effect, seed) in (1..40).flat_map(|effect| (0..4).map(move |seed| (effect, seed))) {
+        let mut pair = Pair::new(0);
+        pair.durabilities = [Durability::Os; 2];
+        let open = pair.open().unwrap();
+        open.orders.append("entry").unwrap();
+        let worker = open.group.join("w").unwrap();
+        let held = worker.try_read(1).unwrap().into_iter().next().unwrap();
+        open.orders.sync().unwrap();
+        pair.disk.cut_at(pair.disk.effects() + effect);
+        // It may have ended behind the cut, or not.
+        drop(held.reject("bad"));
+        let count = |letters: &Stream| letters.info().unwrap().entries();
+        let showed = count(&open.letters);
+        pair.disk.cut();
+        drop((worker, open));
+        pair.disk = pair.disk.reboot(seed);
+        let found = count(&pair.half(1).unwrap());
+        showed_and_went += usize::from(showed > found);
+        stayed += usize::from(showed == 1 && found == 1);
+        pair.settle().unwrap();
+        assert_eq!(pair.lettered.len(), 1, "cut at effect {effect}, seed {seed}");
+    }
+    assert!(showed_and_went > 0 && stayed > 0, "{showed_and_went} went, {stayed} stayed");
+}
+
 /// A life with an ordered failure, and the judgement. Says how many calls there were.
 fn fail(seed: u64, nth: Option<(u64, FailMode, io::ErrorKind)>) -> Verdict<u64> {
     let mut pair = Pair::new(seed);
