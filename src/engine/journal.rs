@@ -16,7 +16,7 @@ use super::ground::Terms;
 use crate::clock::Time;
 use crate::error::{Corruption, Error, Result};
 use crate::ledger::{Event, Inconsistent, Ledger, Now, Policy, decode, encode};
-use crate::log::{Draft, Kind, Log, OwnerKind, Piece, frame_bytes};
+use crate::log::{Draft, Kind, Log, OwnerKind, Piece, frame_bytes, room_behind};
 
 /// A segment has room for this many times its snapshot behind it.
 const SNAPSHOT_SHARE: u64 = 4;
@@ -183,7 +183,8 @@ impl Journal {
         for piece in snapshot.chunks(SNAPSHOT_FRAME_BYTES) {
             draft.push_frame(Kind::Snapshot, 0, piece);
         }
-        let bytes = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
+        let share = snapshot.len() as u64 * (SNAPSHOT_SHARE - 1);
+        let bytes = share.min(room_behind(draft.frames_bytes()));
         let record_bytes = frame_bytes(self.record.len() as u64);
         match log.roll_with(&draft, bytes.max(record_bytes), now.wall) {
             // A spare that is short of the share has room for what settles, not for hand-outs.

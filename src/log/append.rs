@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use super::active::{Active, needed_bytes};
+use super::capacity::capacity_for;
 use super::create::create;
 use super::entry::{Draft, Piece};
 use super::flush::FlushState;
@@ -344,7 +345,7 @@ impl Log {
     pub(super) fn make_segment(&self, writer: &Writer, needed: u64, time: u64) -> Result<Spare> {
         let settings = &self.settings;
         let doubled = (writer.last_capacity * 2).max(settings.first_bytes);
-        let capacity = doubled.min(settings.segment_bytes).max(needed.next_multiple_of(4096));
+        let capacity = capacity_for(doubled.min(settings.segment_bytes), needed)?;
         let head = Head {
             owner: settings.owner,
             sequence: writer.next_sequence,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::append::{Log, Unsynced};
+use super::capacity::bounded;
 use super::create;
 use super::header::Floor;
 use super::segment::{Segment, draft_name, file_name};
@@ -144,7 +145,8 @@ impl Log {
 
     /// Notes in the header what is durable now. It survives the machine with the next flush.
     fn write_slot(&self, active: &ActivePart, end: u64) -> Result<()> {
-        let position = u32::try_from(active.position).expect("segments are bounded below 4 GiB");
+        let position =
+            u32::try_from(active.position).expect("no segment is longer than `CAPACITY_MAX`");
         let Some((at, slot)) = active.segment.next_slot(Floor { offset: end, position }) else {
             return Ok(());
         };
@@ -228,6 +230,7 @@ impl Log {
     /// owner's by now.
     pub(crate) fn prepare_spare(&self, bytes_min: u64, time: u64) -> Result<()> {
         self.settings.latch.check()?;
+        let bytes_min = bounded(bytes_min);
         let mut spare = self.spare.lock();
         if spare.as_ref().is_some_and(|spare| spare.head.capacity >= bytes_min) {
             return Ok(());

@@ -7,6 +7,7 @@
 //! | `entry` | the bytes of one entry inside a frame |
 //! | `header` | the bytes around frames: segment header, floor slots, opening, footer |
 //! | `segment` | one segment: its region, its published end, its marks |
+//! | `capacity` | how long a segment is made |
 //! | `create` | making a segment so that its header is durable before anything refers to it |
 //! | `index` | marks by offset and time, their footer, rebuilding them |
 //! | `settings` | what a log is told when it is opened |
@@ -32,6 +33,7 @@
 mod active;
 mod adopt;
 mod append;
+mod capacity;
 mod conditional;
 mod count;
 mod create;
@@ -58,6 +60,7 @@ mod tests;
 mod trim;
 
 pub(crate) use append::Log;
+pub(crate) use capacity::room_behind;
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
 pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields};
