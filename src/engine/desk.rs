@@ -333,10 +333,16 @@ impl Desk {
         let _calls = self.ready.afterwards();
         self.check()?;
         if self.ground.latch.check().is_ok() {
-            let (mut state, now) = self.enter_buried()?;
-            let seen = see(&mut state, now);
-            self.finish(state)?;
-            return Ok(seen);
+            match self.enter_buried() {
+                // What there is no room to write down has not happened yet.
+                Err(error) if error.is_disk_full() => {}
+                entered => {
+                    let (mut state, now) = entered?;
+                    let seen = see(&mut state, now);
+                    self.finish(state)?;
+                    return Ok(seen);
+                }
+            }
         }
         let mut state = self.state.lock();
         Ok(see(&mut state, now_of(&self.ground.time)))

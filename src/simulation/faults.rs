@@ -15,6 +15,7 @@ use crate::delivery::Delivery;
 use crate::engine::Trial;
 use crate::error::Error;
 use crate::options::StreamOptions;
+use crate::pending::PendingQuery;
 use crate::start::Start;
 use crate::storage::simulated::{FailMode, Simulated};
 use crate::stream::Stream;
@@ -220,7 +221,12 @@ fn a_member_dropped_on_a_full_disk_goes_with_the_next_call() {
         let batch = unopened.then(|| worker.try_read(1).unwrap());
         fill_journal(&disk, &worker);
         drop(worker);
-        let refused = group.info().unwrap_err();
+        // Who only looks is told what is written down; who asks for a change is refused.
+        let info = group.info().unwrap();
+        assert_eq!((info.members.len(), info.lag), (1, group.lag().unwrap()), "{info:?}");
+        let left = group.pending_entries(&PendingQuery::new().max(u32::MAX)).unwrap().len() as u64;
+        assert_eq!(info.lag, left + info.undelivered);
+        let refused = group.join("w").unwrap_err();
         assert!(refused.is_disk_full(), "{refused}");
         disk.set_capacity(1 << 30);
         let info = group.info().unwrap();
