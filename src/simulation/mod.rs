@@ -19,7 +19,7 @@
 //! | `retaining` | entries go by retention, and that is cut short anywhere |
 //! | `letters` | a stream and its dead-letter stream, cut together |
 //! | `redriving` | letters are brought back in bulk, and that is cut short anywhere |
-//! | `reviving` | letters are brought back one by one among all else, and that is cut short anywhere |
+//! | `reviving` | letters are brought back among all else, and that is cut short anywhere |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
