@@ -1,9 +1,12 @@
 //! What streams and groups tell of themselves (D17).
 
+use std::thread;
 use std::time::Duration;
 
 use millstream::assign::RoundRobin;
-use millstream::{Backoff, Blocked, GroupState, ManualClock, Pause, Start, Stream};
+use millstream::{
+    Backoff, Blocked, Clock, Exhausted, GroupState, ManualClock, NewEntry, Pause, Start, Stream,
+};
 
 use crate::scene::{HOUR, LEASE, SECOND, Scene, fill, id, scene, take, take_all};
 
@@ -91,4 +94,45 @@ fn the_settings_are_those_in_force() {
     assert!((settings.jitter - 0.25).abs() < f64::EPSILON);
     assert_eq!(settings.max_in_flight_per_consumer, Some(7));
     assert_eq!((&*settings.ack_mode, &*settings.on_exhausted), ("Explicit", "Park"));
+}
+
+#[test]
+fn members_and_what_they_hold_are_told() {
+    let clock = ManualClock::new();
+    let stream = Stream::options().clock(clock.clone()).partitions(2).in_memory().unwrap();
+    let letters = Stream::options().in_memory().unwrap();
+    let group = stream.group("g").strategy(RoundRobin).filter("a.*").session_timeout(HOUR);
+    let group = group.max_in_flight_bytes(1_000_000).lease(LEASE);
+    let group = group.on_exhausted(Exhausted::DeadLetter(letters.clone()));
+    let group = group.open(Start::Earliest).unwrap();
+    let [one, two] = ["one", "two"].map(|name| group.join(name).unwrap());
+    let joined = clock.wall();
+    let owner = |n: usize| group.info().unwrap().partitions[n].owner.clone();
+    assert_eq!([owner(0), owner(1)], [Some("one".to_owned()), Some("two".to_owned())]);
+    for _ in 0..4 {
+        stream.append(NewEntry::new("entry").subject("a.b")).unwrap();
+    }
+    clock.advance(SECOND);
+    take(&one).release().unwrap();
+    take(&one).nack_after(SECOND).unwrap();
+    clock.advance(SECOND);
+    let held = take_all(&one);
+    let info = group.info().unwrap();
+    assert_eq!((info.filter, info.redelivered, info.blocked_reads), (vec!["a.*".into()], 1, 0));
+    assert!(info.leased_bytes >= 2 * 5, "{}", info.leased_bytes);
+    let told: Vec<_> = info.members.iter().map(|m| (&*m.name, m.leased, m.last_seen)).collect();
+    assert_eq!(told, [("one", 2, clock.wall()), ("two", 0, joined)]);
+
+    letters.close().unwrap();
+    held.into_iter().for_each(|held| held.reject("bad").unwrap());
+    let info = group.info().unwrap();
+    assert_eq!((info.exhausted, info.leased_bytes, info.members[0].leased), (2, 0, 0));
+    thread::scope(|scope| {
+        take_all(&two).into_iter().for_each(|held| held.ack().unwrap());
+        let blocked = scope.spawn(|| two.read_timeout(1, SECOND).unwrap().len());
+        clock.wait_for_blocked(1);
+        assert_eq!(group.info().unwrap().blocked_reads, 1);
+        clock.advance(SECOND);
+        assert_eq!(blocked.join().unwrap(), 0);
+    });
 }

@@ -106,6 +106,24 @@ fn a_hook_is_called_for_what_its_consumer_may_read_and_for_a_new_assignment() {
     assert_eq!((before, second()), (before, 0), "it has left");
 }
 
+#[test]
+fn a_read_that_finds_nothing_calls_the_hook_of_whose_entry_came_due() {
+    let clock = ManualClock::new();
+    let stream = Stream::options().clock(clock.clone()).partitions(2).in_memory().unwrap();
+    let group = stream.group("g").strategy(RoundRobin).open(Start::Earliest).unwrap();
+    let [one, two] = ["one", "two"].map(|name| group.join(name).unwrap());
+    fill(&stream, 2);
+    take(&one).ack().unwrap();
+    take(&two).nack_after(SECOND).unwrap();
+    let called = calls(&two);
+    assert!(idle(&one));
+    assert_eq!(called(), 0, "it is not due");
+    clock.advance(SECOND);
+    assert!(idle(&one));
+    assert!(called() > 0);
+    take(&two).ack().unwrap();
+}
+
 /// What ends, and the error that tells of it.
 type End = (fn(&Stream, &Group, &ManualClock), fn(&Error) -> bool);
 

@@ -228,6 +228,11 @@ fn altered_settings_count_from_the_next_thing_that_happens() {
     fill(&stream, 1);
     drop(worker.try_read(1).unwrap());
     assert_eq!(group.lag().unwrap(), 0);
+    group.alter(group.options().ack_mode(AckMode::OnNextRead)).unwrap();
+    fill(&stream, 1);
+    drop(worker.try_read(1).unwrap());
+    assert!(idle(&worker));
+    assert_eq!(group.lag().unwrap(), 0, "the read settles what the one before handed out");
 }
 
 #[test]
@@ -241,6 +246,8 @@ fn altered_settings_are_stored_and_bad_ones_change_nothing() {
     assert!(matches!(refused, Error::InvalidOption { option: "lease", .. }), "{refused}");
     let foreign = group.alter(stream.group("other").max_deliveries(9)).unwrap_err();
     assert!(matches!(foreign, Error::InvalidName { what: "group", .. }), "{foreign}");
+    let other = group.alter(group.options().max_deliveries(9).filter("a.*")).unwrap_err();
+    assert!(matches!(other, Error::OptionsDiffer { .. }), "{other}");
     let failing = group.alter(group.options().max_deliveries(9).strategy(Failing)).unwrap_err();
     assert!(matches!(failing, Error::StrategyFailed { .. }), "{failing}");
     let info = group.info().unwrap();
