@@ -17,6 +17,7 @@
 //! | `placed` | what an append came to |
 //! | `flush` | what is durable: flushing, group commit, closing |
 //! | `cursor` | reading runs of frames in order |
+//! | `follow` | seeing what another owner appends, seals and trims |
 //! | `subjects` | how many entries of a segment have which subject |
 //! | `count` | counting entries by their subjects |
 //! | `run` | a copied run: checked, then taken apart into entries |
@@ -40,6 +41,7 @@ mod create;
 mod cursor;
 mod entry;
 mod flush;
+mod follow;
 mod frame;
 mod header;
 mod index;
@@ -64,6 +66,7 @@ pub(crate) use capacity::room_behind;
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
 pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields};
+pub(crate) use follow::{Followed, Place};
 pub(crate) use frame::{Kind, frame_bytes};
 pub(crate) use header::{Owner, OwnerKind};
 pub(crate) use placed::Placed;
