@@ -245,3 +245,31 @@ fn a_removed_file_stays_readable_through_its_region() {
         storage.create("a", 16).unwrap();
     });
 }
+
+#[test]
+fn a_file_that_is_looked_at_shows_what_it_has_at_each_moment_and_zeros_behind() {
+    on_each(|storage| {
+        assert_eq!(kind(storage.open("a", Access::Look)), ErrorKind::NotFound);
+        let region = storage.create("a", 10_000).unwrap();
+        let looked = storage.open("a", Access::Look).unwrap();
+        region.store(4_990, &[&[7; 20]]);
+        assert_eq!((looked.len(), loaded(&*looked, 4_989, 2)), (10_000, vec![0, 7]));
+        assert_eq!(read(&*looked, 5_009, 2), [7, 0]);
+        assert_eq!(loaded(&*looked, 9_999, 3), [0; 3]);
+        assert_eq!(read(&*looked, 1 << 40, 3), [0; 3]);
+        if region.shrink(5_000).is_ok() {
+            assert_eq!(looked.len(), 5_000);
+            assert_eq!(loaded(&*looked, 4_999, 3), [7, 0, 0]);
+            assert_eq!(read(&*looked, 4_998, 4), [7, 7, 0, 0]);
+        }
+        let grown = region.grow(300_000).unwrap();
+        grown.store(299_999, &[b"x"]);
+        assert_eq!((looked.len(), read(&*looked, 299_999, 1)), (300_000, b"x".to_vec()));
+        storage.create("b", 8).unwrap().store(0, &[b"b"]);
+        storage.rename("b", "a").unwrap();
+        assert_eq!((looked.len(), loaded(&*looked, 299_999, 1)), (300_000, b"x".to_vec()));
+        assert!(panics(|| looked.store(0, &[b"x"])));
+        storage.create_dir("d").unwrap();
+        assert_eq!(kind(storage.open("d", Access::Look)), ErrorKind::InvalidData);
+    });
+}

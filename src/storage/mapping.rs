@@ -49,6 +49,8 @@ impl Mapping {
         let (map, writable) = match access {
             Access::Read => (options.map_raw_read_only(file)?, false),
             Access::Write => (options.map_raw(file)?, true),
+            // Its owner may cut it under the map.
+            Access::Look => return Err(io::ErrorKind::Unsupported.into()),
         };
         Ok(Self { map, limit: AtomicUsize::new(len), writable })
     }

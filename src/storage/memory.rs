@@ -198,11 +198,22 @@ impl BlockRegion {
     fn check_writable(&self) {
         assert!(self.access == Access::Write, "changed a region that was opened for reading");
     }
+
+    /// Copies what the file has now, and zeros for the rest.
+    fn look(&self, at: u64, len: usize, into: &mut Vec<u8>) {
+        let end = into.len() + len;
+        let now = self.file.now.lock();
+        let there = usize::try_from(now.bytes.saturating_sub(at)).map_or(len, |all| all.min(len));
+        if there > 0 {
+            now.map.load(at, there, into);
+        }
+        into.resize(end, 0);
+    }
 }
 
 impl Region for BlockRegion {
     fn len(&self) -> u64 {
-        self.len
+        if self.access == Access::Look { self.file.now.lock().bytes } else { self.len }
     }
 
     fn store(&self, at: u64, parts: &[&[u8]]) {
@@ -211,7 +222,10 @@ impl Region for BlockRegion {
     }
 
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
-        self.map.load(at, len, into);
+        match self.access {
+            Access::Look => self.look(at, len, into),
+            Access::Read | Access::Write => self.map.load(at, len, into),
+        }
     }
 
     fn populate(&self, at: u64, len: u64) -> io::Result<()> {
@@ -226,7 +240,7 @@ impl Region for BlockRegion {
 
     fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let mut bytes = Vec::new();
-        self.map.load(at, into.len(), &mut bytes);
+        self.load(at, into.len(), &mut bytes);
         into.copy_from_slice(&bytes);
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`Disk`] | a directory; files are allocated for real and mapped |
 //! | [`Memory`] | blocks of memory; `in_memory()` runs the same code on it |
+//! | [`Onlooker`] | any of the others, owned by somebody else: lists and reads, and refuses the rest |
 //! | `Simulated` | tests only: keeps what is durable apart from what is only written |
 //!
 //! # Rules every implementation keeps
@@ -15,17 +16,20 @@
 //! 3. A failed `create` or growing `resize` leaves nothing behind.
 //! 4. A region is read only inside the bytes its owner has published. Bytes that another thread
 //!    is storing at that moment may be read torn, so readers copy first and check the copy.
+//!    With [`Access::Look`] nothing is published: whatever is read may be torn, or not there yet.
 
 #[cfg(test)]
 mod contract;
 mod disk;
 mod mapping;
 mod memory;
+mod onlooker;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 pub(crate) use disk::Disk;
 pub(crate) use memory::Memory;
+pub(crate) use onlooker::Onlooker;
 
 use std::fmt::Debug;
 use std::io;
@@ -80,10 +84,13 @@ pub(crate) enum Access {
     Read,
     /// Read, stored into, written, resized and synced.
     Write,
+    /// Only read, while somebody else may write to the file, grow it and cut it. It is not mapped:
+    /// each `load`, `read` and `len` asks the file. Bytes that are not there are read as zeros.
+    Look,
 }
 
 /// One mapped file. Positions and lengths are in bytes; what lies outside `0..len` is our own bug
-/// and panics.
+/// and panics, but for a file that is only looked at, which may have been longer a moment ago.
 pub(crate) trait Region: Debug + Send + Sync {
     /// The mapped length.
     fn len(&self) -> u64;

@@ -229,11 +229,22 @@ impl Extent {
     fn check_writable(&self) {
         assert!(self.access == Access::Write, "changed a region that was opened for reading");
     }
+
+    /// Copies what the file has now; the rest stays as it is.
+    fn look(&self, state: &State, at: u64, into: &mut [u8]) {
+        let bytes = state.bytes(self.file);
+        let there = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let count = there.len().min(into.len());
+        into[..count].copy_from_slice(&there[..count]);
+    }
 }
 
 impl Region for Extent {
     fn len(&self) -> u64 {
-        self.len as u64
+        match self.access {
+            Access::Look => self.state.lock().bytes(self.file).len() as u64,
+            Access::Read | Access::Write => self.len as u64,
+        }
     }
 
     fn store(&self, at: u64, parts: &[&[u8]]) {
@@ -243,6 +254,11 @@ impl Region for Extent {
     }
 
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
+        if self.access == Access::Look {
+            let start = into.len();
+            into.resize(start + len, 0);
+            return self.look(&self.state.lock(), at, &mut into[start..]);
+        }
         let at = self.span(at, len);
         let state = self.state.lock();
         into.extend_from_slice(&state.bytes(self.file)[at..at + len]);
@@ -260,6 +276,13 @@ impl Region for Extent {
     }
 
     fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        if self.access == Access::Look {
+            let mut state = self.state.lock();
+            state.read()?;
+            into.fill(0);
+            self.look(&state, at, into);
+            return Ok(());
+        }
         let at = self.span(at, into.len());
         let mut state = self.state.lock();
         state.read()?;

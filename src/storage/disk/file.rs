@@ -13,20 +13,42 @@ use super::super::Access;
 /// Opens an existing plain file, without following a link and without waiting for a peer where
 /// the name is a pipe's. Gives its length too.
 pub(super) fn open(path: &Path, access: Access) -> io::Result<(File, fs::Metadata)> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(access == Access::Write);
-    let opened = no_follow(&mut options).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        // A link, a directory or a socket fails in as many ways as there are systems.
-        Err(error) => match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() => return Err(not_plain(path, "a plain file")),
-            _ => return Err(error),
-        },
-    };
+    let file = open_plainly(path, access)?;
     let found = file.metadata()?;
     check_plain(path, &found)?;
     Ok((file, found))
+}
+
+/// Opens an existing plain file that somebody else owns, without asking for its times: its owner
+/// would have to flush new ones.
+pub(super) fn open_to_look(path: &Path) -> io::Result<File> {
+    let file = open_plainly(path, Access::Look)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{AtFlags, FileType, StatxFlags};
+        let wanted = StatxFlags::TYPE | StatxFlags::NLINK;
+        // A kernel without the call keeps times that cost nothing to ask for.
+        if let Ok(found) = rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH, wanted) {
+            let plain = FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile;
+            check(path, plain, found.stx_nlink.into())?;
+            return Ok(file);
+        }
+    }
+    check_plain(path, &file.metadata()?)?;
+    Ok(file)
+}
+
+fn open_plainly(path: &Path, access: Access) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(access == Access::Write);
+    match no_follow(&mut options).open(path) {
+        Ok(file) => Ok(file),
+        // A link, a directory or a socket fails in as many ways as there are systems.
+        Err(error) => match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_file() => Err(not_plain(path, "a plain file")),
+            _ => Err(error),
+        },
+    }
 }
 
 /// Makes an empty file that was not there, private to the user.
@@ -74,16 +96,20 @@ pub(super) fn not_plain(path: &Path, wanted: &str) -> io::Error {
 
 /// Refuses anything but a regular file with a single name: a second name is a second way in.
 fn check_plain(path: &Path, found: &fs::Metadata) -> io::Result<()> {
-    if !found.is_file() {
+    #[cfg(unix)]
+    let names = std::os::unix::fs::MetadataExt::nlink(found);
+    #[cfg(not(unix))]
+    let names = 1;
+    check(path, found.is_file(), names)
+}
+
+fn check(path: &Path, is_file: bool, names: u64) -> io::Result<()> {
+    if !is_file {
         return Err(not_plain(path, "a plain file"));
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        // None at all is a file that was removed meanwhile.
-        if found.nlink() > 1 {
-            return Err(not_plain(path, "a file with one name"));
-        }
+    // None at all is a file that was removed meanwhile.
+    if names > 1 {
+        return Err(not_plain(path, "a file with one name"));
     }
     Ok(())
 }
@@ -192,6 +218,27 @@ pub(super) fn read_at(file: &File, at: u64, into: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, into, at)
 }
 
+/// Reads at `at` until `into` is full or the file ends. Says how much it read.
+pub(super) fn read_what_is_there(file: &File, mut at: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < into.len() {
+        #[cfg(unix)]
+        let step = std::os::unix::fs::FileExt::read_at(file, &mut into[read..], at);
+        #[cfg(windows)]
+        let step = std::os::windows::fs::FileExt::seek_read(file, &mut into[read..], at);
+        match step {
+            Ok(0) => break,
+            Ok(done) => {
+                read += done;
+                at += done as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
 #[cfg(windows)]
 pub(super) fn write_at(file: &File, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
     use std::os::windows::fs::FileExt as _;
@@ -210,20 +257,11 @@ pub(super) fn write_at(file: &File, mut at: u64, mut bytes: &[u8]) -> io::Result
 }
 
 #[cfg(windows)]
-pub(super) fn read_at(file: &File, mut at: u64, mut into: &mut [u8]) -> io::Result<()> {
-    use std::os::windows::fs::FileExt as _;
-    while !into.is_empty() {
-        match file.seek_read(into, at) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(done) => {
-                into = &mut into[done..];
-                at += done as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+pub(super) fn read_at(file: &File, at: u64, into: &mut [u8]) -> io::Result<()> {
+    match read_what_is_there(file, at, into)? {
+        all if all == into.len() => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
-    Ok(())
 }
 
 /// Asks the system to forget its cached pages of the file. Dirty ones stay.

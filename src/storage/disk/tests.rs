@@ -106,7 +106,7 @@ mod unix {
         let refused = |result: std::io::Result<()>| {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidData);
         };
-        for access in [Access::Read, Access::Write] {
+        for access in [Access::Read, Access::Write, Access::Look] {
             refused(disk.open("link", access).map(drop));
             refused(disk.open("dir/a", access).map(drop));
         }
@@ -133,7 +133,7 @@ mod unix {
         let pipe = dir.path().join("stream/pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         if made.is_ok_and(|status| status.success()) {
-            for access in [Access::Read, Access::Write] {
+            for access in [Access::Read, Access::Write, Access::Look] {
                 let refused = disk.open("pipe", access).unwrap_err();
                 assert_eq!(refused.kind(), ErrorKind::InvalidData);
             }
@@ -147,7 +147,9 @@ mod unix {
         let _lock = disk.lock(true).unwrap();
         disk.create("a", 8).unwrap();
         fs::hard_link(dir.path().join("stream/a"), dir.path().join("b")).unwrap();
-        assert_eq!(disk.open("a", Access::Write).unwrap_err().kind(), ErrorKind::InvalidData);
+        for access in [Access::Write, Access::Look] {
+            assert_eq!(disk.open("a", access).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
     }
 
     #[test]
