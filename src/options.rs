@@ -133,15 +133,11 @@ impl StreamOptions {
         self.on(Arc::new(Disk::new(path.as_ref().to_owned())), Made::Before)
     }
 
-    /// Opens the stream in a directory as it is, to look at it or to save what can be saved:
-    /// nothing is repaired, cut, removed or flushed. Damage that refuses any other opening ends
-    /// its partition there instead, and [`Stream::recovery`] tells of it. All that writes, groups
-    /// included, is refused with [`Error::ReadOnly`](crate::Error::ReadOnly); of the options, only
-    /// the clock is used.
+    /// Opens the stream in a directory for reading only, as [`Stream::open_read_only`] says; of the
+    /// options, only the clock is used.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Locked`](crate::Error::Locked),
-    /// [`Error::NotAStream`](crate::Error::NotAStream),
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::NotAStream`](crate::Error::NotAStream),
     /// [`Error::NewerFormat`](crate::Error::NewerFormat), [`Error::Io`](crate::Error::Io);
     /// [`Error::Corrupt`](crate::Error::Corrupt) if the manifest itself is damaged.
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Stream> {

@@ -161,7 +161,7 @@ impl Reader {
     /// Ends before what is appended from now on: reads give an empty batch there and never wait.
     #[must_use]
     pub fn until_now(self) -> Self {
-        let ends = self.handle.mill.ground.ends();
+        let ends = self.ends_now();
         self.with(Span::Until(ends))
     }
 
@@ -171,7 +171,7 @@ impl Reader {
     /// # Errors
     /// [`Error::NoSuchPartition`].
     pub fn until(self, end: EntryId) -> Result<Self> {
-        let mut ends = self.handle.mill.ground.ends();
+        let mut ends = self.ends_now();
         let partitions = self.handle.mill.ground.partitions();
         let Some(slot) = ends.get_mut(end.partition() as usize) else {
             return Err(Error::NoSuchPartition { partition: end.partition(), partitions });
@@ -186,9 +186,16 @@ impl Reader {
     pub fn backward(self) -> Self {
         let ends = match self.tour.lock().span() {
             Span::Until(ends) | Span::Backward(ends) => ends.clone(),
-            Span::Onward => self.handle.mill.ground.ends(),
+            Span::Onward => self.ends_now(),
         };
         self.with(Span::Backward(ends))
+    }
+
+    fn ends_now(&self) -> Vec<u64> {
+        let ground = &self.handle.mill.ground;
+        // What a look meets, the read that comes there meets again.
+        let _ = ground.look();
+        ground.ends()
     }
 
     fn with(self, span: Span) -> Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod checked;
+mod looking;
 
 use crate::engine::{Handle, Mill, Span, Tour};
 use crate::entries::Entry;
@@ -24,7 +25,8 @@ use crate::subject::Filter;
 /// of groups.
 ///
 /// A cheap clone; all clones are the same stream, and any thread may use any of them. Only one
-/// `Stream` of a directory is open at a time, in this process or another. When the last handle
+/// `Stream` of a directory is open at a time, in this process or another, beside any that were opened
+/// to [look](Stream::open_read_only). When the last handle
 /// goes (streams, groups, consumers, readers, subscriptions), the stream is flushed and closed.
 ///
 /// ```
@@ -224,6 +226,7 @@ impl Stream {
     pub fn reader(&self, start: Start) -> Result<Reader> {
         let ground = &self.mill().ground;
         ground.check_open()?;
+        ground.look()?;
         let starts = ground.places(&start)?;
         Ok(Reader::new(Arc::clone(&self.handle), starts))
     }
@@ -266,6 +269,7 @@ impl Stream {
     fn subscribe_with(&self, filter: Option<Filter>) -> Result<Subscription> {
         let ground = &self.mill().ground;
         ground.check_open()?;
+        ground.look()?;
         let tour = Tour::new(&ground.ends(), Span::Onward).sifting(filter);
         Ok(Subscription::new(Arc::clone(&self.handle), tour))
     }
@@ -335,6 +339,7 @@ impl Stream {
     pub fn info(&self) -> Result<StreamInfo> {
         let mill = self.mill();
         mill.ground.check_open()?;
+        mill.ground.look()?;
         let mut holders = mill.holders();
         let logs = (0..).zip(mill.ground.logs.iter());
         let partitions = logs.map(|(partition, log)| PartitionInfo {
@@ -368,6 +373,7 @@ impl Stream {
     pub fn verify(&self) -> Result<()> {
         let ground = &self.mill().ground;
         ground.check_open()?;
+        ground.look()?;
         ground.logs.iter().try_for_each(crate::log::Log::verify)
     }
 

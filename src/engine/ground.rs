@@ -44,7 +44,7 @@ pub(crate) struct Ground {
     pub(crate) durability: Durability,
     /// Blocked readers and subscriptions: all of them wake for every append.
     pub(crate) audience: Waiters,
-    mode: Mode,
+    pub(super) mode: Mode,
     closed: AtomicBool,
     unsynced_since: AtomicU64,
 }

@@ -65,6 +65,7 @@ mod journal;
 mod lend;
 mod letters;
 mod listing;
+mod look;
 mod manifest;
 mod membership;
 mod mill;

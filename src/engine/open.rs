@@ -23,7 +23,7 @@ pub(crate) use crate::limits::micros;
 use crate::log::{Log, Mode, OwnerKind, Salts};
 use crate::recovery::{PartitionRecovery, Recovery};
 use crate::retention::Retention;
-use crate::storage::Storage;
+use crate::storage::{Onlooker, Storage};
 use crate::tally::Tally;
 
 /// Whether the stream has to be there already.
@@ -132,6 +132,10 @@ pub(crate) fn duration(micros: u64) -> std::time::Duration {
 impl Mill {
     /// Opens a stream, making it or recovering it as needed.
     pub(crate) fn open(storage: Arc<dyn Storage>, made: Made, plan: Plan) -> Result<Arc<Self>> {
+        let storage = match made {
+            Made::ReadOnly => Arc::new(Onlooker::new(storage)),
+            Made::IfMissing | Made::New | Made::Before => storage,
+        };
         refuse_foreign(&*storage, made)?;
         let lock = take_lock(&*storage, made)?;
         let latch = Arc::new(Latch::default());

@@ -117,8 +117,15 @@ impl Tour {
         bounds: Bounds,
         parcel: &mut Parcel,
     ) -> Result<u32> {
+        let mut looked = !self.may_wait();
         loop {
             match self.try_one(mill, partition, bounds, parcel)? {
+                // Somebody else's log is looked at where it seems to end.
+                Got::Entries(0) if !std::mem::replace(&mut looked, true) => {
+                    if !mill.ground.look_at(&mill.ground.logs[partition])? {
+                        return Ok(0);
+                    }
+                }
                 Got::Entries(count) => return Ok(count),
                 Got::Trimmed { start } => self.pass_over(partition, start),
             }
@@ -178,8 +185,9 @@ impl Mill {
                 waiting.served();
                 return Ok(parcel);
             }
+            let wake = until.min(self.ground.next_look());
             if time.now() >= until
-                || waiting.park(time, until, self.ground.flush_moment()) == Woken::Idle
+                || waiting.park(time, wake, self.ground.flush_moment()) == Woken::Idle
             {
                 return Ok(parcel);
             }

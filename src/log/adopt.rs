@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::active::Active;
 use super::append::Log;
 use super::frame::Kind;
-use super::header::{FRAMES_AT, Head, OwnerKind};
+use super::header::{FRAMES_AT, Head, Opening, OwnerKind};
 use super::recover::OPENING_DAMAGED;
 use super::scan::Scan;
 use super::segment::{Origin, Segment, file_name};
@@ -21,37 +21,8 @@ impl Log {
     pub(super) fn adopt(&self, found: &[Found], end: End, time_max: u64) -> Result<()> {
         let journal = self.settings.owner.kind == OwnerKind::Journal;
         let first = if journal { end.index } else { 0 };
-        let mut segments = self.segments.write();
-        for (index, here) in found.iter().enumerate().take(end.index + 1).skip(first) {
-            let Some((base, opening)) = here.opening else {
-                return Err(self.wrong(here.head.sequence, FRAMES_AT, OPENING_DAMAGED));
-            };
-            let origin = Origin {
-                sequence: here.head.sequence,
-                base,
-                salt: here.head.salt,
-                capacity: self.believable(&here.head, &*here.region),
-                file_bytes: here.region.len(),
-                time_before: opening.time_max,
-                slot: here.slot,
-                floor: here.floor,
-            };
-            let is_last = index == end.index;
-            let next = found.get(index + 1).and_then(|next| next.opening);
-            let stop = match next {
-                Some((_, next)) if !is_last => next.previous_end,
-                _ => end.position,
-            };
-            let chained = segments.last().is_none_or(|before: &Arc<Segment>| {
-                before.salt == opening.previous_salt && before.base <= base
-            });
-            if !chained || !(FRAMES_AT..=here.region.len()).contains(&stop) {
-                return Err(self.wrong(here.head.sequence, stop, "the segments do not follow"));
-            }
-            let region = is_last.then(|| Arc::clone(&here.region));
-            segments.push(Arc::new(Segment::new(&origin, stop, region)));
-        }
-        drop(segments);
+        *self.segments.write() =
+            self.chain(&found[first..], End { index: end.index - first, ..end })?;
         let last = &found[end.index].head;
         let mut writer = self.writer();
         writer.end = end.offset;
@@ -67,6 +38,47 @@ impl Log {
             found[..first].iter().try_for_each(|old| self.remove(old))?;
         }
         Ok(())
+    }
+
+    /// The segments up to the end, if each follows the one before.
+    pub(super) fn chain(&self, found: &[Found], end: End) -> Result<Vec<Arc<Segment>>> {
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(end.index + 1);
+        for (index, here) in found.iter().enumerate().take(end.index + 1) {
+            let origin = self.origin(here)?;
+            let is_last = index == end.index;
+            let next = found.get(index + 1).and_then(|next| next.opening);
+            let stop = match next {
+                Some((_, next)) if !is_last => next.previous_end,
+                _ => end.position,
+            };
+            let opening = here.opening.map_or_else(Opening::default, |(_, opening)| opening);
+            let chained = segments.last().is_none_or(|before| {
+                before.salt == opening.previous_salt && before.base <= origin.base
+            });
+            if !chained || !(FRAMES_AT..=here.region.len()).contains(&stop) {
+                return Err(self.wrong(here.head.sequence, stop, "the segments do not follow"));
+            }
+            let region = is_last.then(|| Arc::clone(&here.region));
+            segments.push(Arc::new(Segment::new(&origin, stop, region)));
+        }
+        Ok(segments)
+    }
+
+    /// What a segment is made of, as it was found.
+    pub(super) fn origin(&self, here: &Found) -> Result<Origin> {
+        let Some((base, opening)) = here.opening else {
+            return Err(self.wrong(here.head.sequence, FRAMES_AT, OPENING_DAMAGED));
+        };
+        Ok(Origin {
+            sequence: here.head.sequence,
+            base,
+            salt: here.head.salt,
+            capacity: self.believable(&here.head, &*here.region),
+            file_bytes: here.region.len(),
+            time_before: opening.time_max,
+            slot: here.slot,
+            floor: here.floor,
+        })
     }
 
     /// The length that a segment may be grown to again: what its header says, if the settings or

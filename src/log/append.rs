@@ -26,6 +26,7 @@ use super::header::{FRAMES_AT, Floor, Head, OPENING_FRAME_BYTES, Opening, OwnerK
 use super::placed::Placed;
 use super::segment::{Origin, Segment};
 use super::settings::{Settings, Staging};
+use super::view::{Breaks, View};
 use crate::error::{Error, Result};
 use crate::storage::Region;
 
@@ -53,6 +54,9 @@ pub(crate) struct Log {
     pub(super) going: Mutex<VecDeque<Arc<Segment>>>,
     /// Sealed segments that are mapped, the longest mapped first.
     pub(super) mapped: Mutex<VecDeque<Arc<Segment>>>,
+    /// What is known of it, if somebody else is its owner.
+    pub(super) view: Mutex<View>,
+    pub(super) breaks: Breaks,
 }
 
 /// What only the appender touches.

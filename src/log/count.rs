@@ -59,7 +59,11 @@ impl Log {
     }
 
     fn count_by(&self, cursor: &mut Cursor, before: u64, wanted: &impl Wanted) -> Result<u64> {
+        cursor.rejoin(&self.breaks);
         let counted = self.try_count_on(cursor, before, wanted);
+        if counted.is_err() {
+            self.look_again();
+        }
         let start = self.start();
         if counted.is_err() && cursor.offset < start {
             cursor.seek(start.min(before));
@@ -118,7 +122,7 @@ impl Log {
         let stop = stop.min(region.len());
         let walk = Walk { region: &*region, at: position, end: stop, next: cursor.offset };
         let (count, at, next) = walk.count(end, wanted);
-        *cursor = Cursor::between(next, &segment, at);
+        cursor.stand(next, &segment, at);
         Ok(count)
     }
 

@@ -17,8 +17,10 @@ use super::frame::{HEADER_BYTES, Header};
 use super::header::FRAMES_AT;
 use super::run::Run;
 use super::segment::{Segment, file_name};
+use super::settings::Mode;
+use super::view::Breaks;
 use crate::error::{Corruption, Error, Result};
-use crate::storage::{Access, Region};
+use crate::storage::Region;
 
 /// So many sealed segments of one log stay mapped.
 const MAPPED_SEGMENTS_MAX: usize = 8;
@@ -36,6 +38,8 @@ pub(crate) struct Cursor {
     at: Option<(Arc<Segment>, u64)>,
     /// How long a frame was for each entry of the last run: the guess for the next.
     entry_bytes: u64,
+    /// How many breaks of the log it has seen, once it was read by; an owner's log has none.
+    breaks: Option<u64>,
 }
 
 impl Cursor {
@@ -44,16 +48,29 @@ impl Cursor {
         Self { offset, ..Self::default() }
     }
 
-    /// A cursor before the entry at `offset`, which the frame at `position` holds or precedes.
-    pub(super) fn between(offset: u64, segment: &Arc<Segment>, position: u64) -> Self {
-        Self { offset, at: Some((Arc::clone(segment), position)), entry_bytes: 0 }
+    /// Moves before the entry at `offset`, which the frame at `position` holds or precedes.
+    pub(super) fn stand(&mut self, offset: u64, segment: &Arc<Segment>, position: u64) {
+        (self.offset, self.at) = (offset, Some((Arc::clone(segment), position)));
     }
 
     /// Moves to `offset`, keeping the place if it is the same.
     pub(crate) fn seek(&mut self, offset: u64) {
         if offset != self.offset {
+            *self = Self { breaks: self.breaks, ..Self::at(offset) };
+        }
+    }
+
+    /// Goes back to where its log was read afresh, if that happened: from there on the offsets may be
+    /// other entries'.
+    pub(super) fn rejoin(&mut self, breaks: &Breaks) {
+        let count = breaks.count();
+        if let Some(seen) = self.breaks
+            && seen < count
+        {
+            let offset = self.offset.min(breaks.lowest(seen));
             *self = Self::at(offset);
         }
+        self.breaks = Some(count);
     }
 }
 
@@ -97,12 +114,20 @@ impl Log {
         bounds: Bounds,
         run: &mut Run,
     ) -> Result<Outcome> {
+        if self.settings.mode == Mode::Read {
+            return self.read_along(cursor, bounds, run);
+        }
         let Err(error) = self.read_run(cursor, bounds, run) else { return Ok(Outcome::Copied) };
         let start = self.start();
         if cursor.offset < start { Ok(Outcome::Trimmed { start }) } else { Err(error) }
     }
 
-    fn read_run(&self, cursor: &mut Cursor, bounds: Bounds, run: &mut Run) -> Result<()> {
+    pub(super) fn read_run(
+        &self,
+        cursor: &mut Cursor,
+        bounds: Bounds,
+        run: &mut Run,
+    ) -> Result<()> {
         run.bytes.clear();
         run.count = 0;
         let before = bounds.before.min(self.visible());
@@ -131,7 +156,8 @@ impl Log {
         run.count = u32::try_from(walk.next - cursor.offset).expect("bounded by bounds.entries");
         let resume = position + walk.inside.unwrap_or(walk.used) as u64;
         let entry_bytes = walk.used as u64 / u64::from(run.count);
-        *cursor = Cursor { offset: walk.next, at: Some((segment, resume)), entry_bytes };
+        cursor.stand(walk.next, &segment, resume);
+        cursor.entry_bytes = entry_bytes;
         Ok(())
     }
 
@@ -222,7 +248,7 @@ impl Log {
             return Ok(region);
         }
         let name = file_name(segment.sequence);
-        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
+        let opened = self.settings.storage.open(&self.settings.path(&name), self.settings.access());
         let region = opened.map_err(|error| self.failed("open", &name, error))?;
         if region.len() < segment.end() {
             return Err(self.rot(segment.sequence, region.len(), segment.base));

@@ -67,7 +67,11 @@ impl Log {
     pub(crate) fn since(&self, time: u64) -> Result<u64> {
         loop {
             let start = self.start();
-            match self.find_since(time) {
+            let found = self.find_since(time);
+            if found.is_err() {
+                self.look_again();
+            }
+            match found {
                 // What was looked at may have been trimmed meanwhile.
                 Err(_) if self.start() > start => {}
                 found => return found,

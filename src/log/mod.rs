@@ -29,6 +29,7 @@
 //! | `adopt` | taking over what was found |
 //! | `survey` | how long it is, and whether all of it is unharmed |
 //! | `salvage` | opening for reading only, damaged or not |
+//! | `view` | how far a log of another owner was seen |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
 
 mod active;
@@ -60,6 +61,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod trim;
+mod view;
 
 pub(crate) use append::Log;
 pub(crate) use capacity::room_behind;

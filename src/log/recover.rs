@@ -14,6 +14,7 @@
 //! Every step can be cut short and done again.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -28,11 +29,12 @@ use super::segment::{file_name, parse_name};
 use super::settings::{Mode, Settings};
 use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
+use super::view::Breaks;
 use crate::error::{Corruption, Error, Result};
-use crate::storage::Access;
+use crate::storage::{Access, Region};
 
 pub(super) const OPENING_DAMAGED: &str = "the segment's opening is damaged";
-const MISSING: &str = "a segment between others is missing";
+pub(super) const MISSING: &str = "a segment between others is missing";
 
 /// No log reaches these; larger offsets and sequences are made up, and could overflow.
 const NUMBER_MAX: u64 = 1 << 62;
@@ -91,6 +93,8 @@ impl Log {
             spare: Mutex::new(None),
             going: Mutex::default(),
             mapped: Mutex::default(),
+            view: Mutex::default(),
+            breaks: Breaks::default(),
         }
     }
 
@@ -112,12 +116,16 @@ impl Log {
         }
     }
 
-    pub(super) fn find_one(&self, sequence: u64) -> Result<Found> {
+    fn find_one(&self, sequence: u64) -> Result<Found> {
+        let name = file_name(sequence);
+        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
+        self.read_head(sequence, opened.map_err(|error| self.failed("open", &name, error))?)
+    }
+
+    /// Reads the header and the opening of a segment.
+    pub(super) fn read_head(&self, sequence: u64, region: Arc<dyn Region>) -> Result<Found> {
         let name = file_name(sequence);
         let storage = &self.settings.storage;
-        let region = storage
-            .open(&self.settings.path(&name), Access::Read)
-            .map_err(|error| self.failed("open", &name, error))?;
         let header = Found::header_bytes(&*region).map_err(|e| self.failed("read", &name, e))?;
         let Some(header) = header else {
             return Err(self.wrong(sequence, 0, "the segment has no header"));

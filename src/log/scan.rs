@@ -8,6 +8,9 @@ use crate::storage::Region;
 
 /// Read this much at a time.
 const WINDOW_BYTES: u64 = 256 << 10;
+/// Where there may be little: this much first, and then each time so many times as much.
+const NEARBY_BYTES: u64 = 64;
+const NEARBY_GROWTH: u64 = 4;
 /// The search for evidence may hash this many times the file's length. Payloads that look like
 /// frames make it hash more than once, and a hostile file must not make it hash for hours.
 const HASH_BUDGET: u64 = 8;
@@ -21,12 +24,20 @@ pub(super) struct Scan<'a> {
     end: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// How much the next window takes.
+    step: u64,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(region: &'a dyn Region, salt: u64, end: u64) -> Self {
         let end = end.min(region.len());
-        Self { region, salt, end, window: Vec::new(), window_at: 0 }
+        Self { region, salt, end, window: Vec::new(), window_at: 0, step: WINDOW_BYTES }
+    }
+
+    /// The same for the end of a file that is being appended to, where there may be nothing: what is
+    /// read ahead of its writer is taken out of the writer's cache.
+    pub(super) fn nearby(region: &'a dyn Region, salt: u64) -> Self {
+        Self { step: NEARBY_BYTES, ..Self::new(region, salt, u64::MAX) }
     }
 
     /// The bytes at `at`; `None` behind the end.
@@ -36,7 +47,8 @@ impl<'a> Scan<'a> {
         };
         let inside = self.window_at <= at && stop <= self.window_at + self.window.len() as u64;
         if !inside {
-            let wanted = length.max(WINDOW_BYTES).min(self.end - at);
+            let wanted = length.max(self.step).min(self.end - at);
+            self.step = (self.step * NEARBY_GROWTH).min(WINDOW_BYTES);
             self.window.resize(usize_from(wanted)?, 0);
             self.window_at = at;
             if let Err(error) = self.region.read(at, &mut self.window) {

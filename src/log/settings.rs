@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::create::Salts;
 use super::header::Owner;
 use crate::latch::Latch;
-use crate::storage::Storage;
+use crate::storage::{Access, Storage};
 use crate::tally::Tally;
 
 /// What a log needs to know.
@@ -60,6 +60,14 @@ impl Settings {
     /// The path of a file in the log's directory.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)
+    }
+
+    /// How files are opened to be read.
+    pub(super) fn access(&self) -> Access {
+        match self.mode {
+            Mode::Write => Access::Read,
+            Mode::Read => Access::Look,
+        }
     }
 
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests have controls"))]

@@ -54,7 +54,7 @@ pub(super) fn ends_at_floor(found: &Found) -> bool {
 }
 
 /// Whether a journal segment's snapshot is all there.
-fn snapshot_is_whole(found: &Found) -> io::Result<bool> {
+pub(super) fn snapshot_is_whole(found: &Found) -> io::Result<bool> {
     let mut scan = Scan::new(&*found.region, found.head.salt, u64::MAX);
     let mut at = FRAMES_AT;
     while let Some((header, _)) = scan.frame(at)? {

@@ -8,7 +8,6 @@ use super::retain::{Sealed, Stored};
 use super::scan::Scan;
 use super::segment::{Segment, file_name};
 use crate::error::Result;
-use crate::storage::Access;
 
 impl Log {
     /// Whether the next append needs no new file.
@@ -57,7 +56,11 @@ impl Log {
     pub(crate) fn verify(&self) -> Result<()> {
         let segments = self.segments.read().clone();
         for segment in segments {
-            match self.verify_one(&segment) {
+            let verified = self.verify_one(&segment);
+            if verified.is_err() {
+                self.look_again();
+            }
+            match verified {
                 // It was trimmed meanwhile.
                 Err(_) if segment.base < self.start() => {}
                 other => other?,
@@ -68,7 +71,7 @@ impl Log {
 
     fn verify_one(&self, segment: &Segment) -> Result<()> {
         let name = file_name(segment.sequence);
-        let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
+        let opened = self.settings.storage.open(&self.settings.path(&name), self.settings.access());
         let region = opened.map_err(|error| self.failed("open", &name, error))?;
         let end = segment.end();
         let mut scan = Scan::new(&*region, segment.salt, end);

@@ -113,7 +113,7 @@ fn walk(found: &Found, from: End, limit: u64) -> io::Result<(End, End)> {
     Ok((at, whole))
 }
 
-fn next_offset(header: &Header, expected: u64) -> Option<u64> {
+pub(super) fn next_offset(header: &Header, expected: u64) -> Option<u64> {
     header.end().filter(|_| header.offset == expected)
 }
 

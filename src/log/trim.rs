@@ -93,7 +93,7 @@ impl Log {
     }
 
     /// Moves the start to the segment `stays`, and gives the ones before it.
-    fn withdraw(&self, stays: u64) -> Vec<Arc<Segment>> {
+    pub(super) fn withdraw(&self, stays: u64) -> Vec<Arc<Segment>> {
         let mut segments = self.segments.write();
         let count = segments.partition_point(|segment| segment.sequence < stays);
         let gone: Vec<Arc<Segment>> = segments.drain(..count).collect();
