@@ -11,7 +11,8 @@
 //!    made ahead of its use has none, and may still be made anew under the same name.
 //! 4. The frames behind the last known one. The first that is not whole is not there yet.
 //! 5. The floor slots, of which the greatest counts. They are read *before* the frames: what is below
-//!    was stored before the slot was, so a frame there that does not match is rot.
+//!    was stored before the slot was, so a frame there that does not match is rot, and no reason to
+//!    stop.
 //!
 //! What stands behind the last frame of a closed segment is its footer, which is no frame; the
 //! owner that goes on in it makes it zeros first.
@@ -128,7 +129,7 @@ impl Log {
                 Err(error) => return self.walk(view, &last, &here).and(Err(error)),
                 Ok(next) => next,
             };
-            let Some(next) = next else { break };
+            let Some(next) = next.filter(|next| view.void != Some(next.head.salt)) else { break };
             let Some((base, opening)) = next.opening else { break };
             let follows = opening.previous_salt == last.salt
                 && opening.previous_end >= view.position
@@ -146,6 +147,8 @@ impl Log {
             }
             view.floor = view.floor.max(here.floor.offset);
             last.publish(opening.previous_end);
+            // Who reads on there opens it again, and counts it among those that are open.
+            last.set_region(None);
             last = self.enter(view, &next)?;
             here = next;
         }
@@ -225,22 +228,30 @@ impl Log {
         Ok(segment)
     }
 
-    /// Passes the frames behind the view as far as batches are whole.
+    /// Passes the frames behind the view as far as batches are whole. One below the floor that is not
+    /// is rot, and is left to whoever reads it, as everywhere else.
     fn walk(&self, view: &mut View, last: &Segment, here: &Found) -> Result<()> {
         view.floor = view.floor.max(here.floor.offset);
+        // What is found there now is read there, too.
+        last.set_region(Some(Arc::clone(&here.region)));
         let mut scan = Scan::nearby(&*here.region, here.head.salt);
         let mut ahead = view.place();
         let mut marks = Vec::new();
         loop {
             let frame = scan.frame(ahead.position);
             let frame = frame.map_err(|e| self.failed("read", &file_name(last.sequence), e))?;
-            let Some((header, _)) = frame else { break };
-            let opens = ahead.position == FRAMES_AT;
-            if next_offset(&header, ahead.offset).is_none()
-                || (header.kind == Kind::Opening) != opens
-            {
-                break;
-            }
+            let follows = frame.map(|(header, _)| header).filter(|header| {
+                let opens = (header.kind == Kind::Opening) == (ahead.position == FRAMES_AT);
+                opens && next_offset(header, ahead.offset).is_some()
+            });
+            let Some(header) = follows else {
+                if !ahead.leap(here.floor, here.region.len()) {
+                    return Ok(());
+                }
+                marks.clear();
+                *view = View { told: view.told.take(), ..ahead.place() };
+                continue;
+            };
             marks.extend(ahead.pass(&header, last));
             if !header.more {
                 if last.is_marked() {
@@ -249,10 +260,6 @@ impl Log {
                 *view = View { told: view.told.take(), ..ahead.place() };
             }
         }
-        if here.floor.offset > ahead.offset && !self.settings.ignore_floor() {
-            return Err(self.rot(last.sequence, ahead.position, ahead.offset));
-        }
-        Ok(())
     }
 
     /// Lets go of segments that were trimmed.

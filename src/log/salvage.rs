@@ -52,9 +52,8 @@ impl Log {
     fn find_all(&self, names: &[String]) -> Result<Finding> {
         let (found, mut damage) = self.find_believable(names)?;
         // The first one may be made and not begun.
-        let Some(from) = partition_start(&found) else {
-            return Ok((Overview::default(), damage));
-        };
+        let start = if found.is_empty() { None } else { partition_start(&found) };
+        let Some(from) = start else { return Ok((Overview::default(), damage)) };
         let here = &found[from.index];
         let sequence = here.head.sequence;
         let base = here.opening.map_or(0, |(base, _)| base);
@@ -79,7 +78,9 @@ impl Log {
         last.set_marks(Some(marks));
         let floor = found.iter().map(|found| found.floor.offset).max().unwrap_or(0);
         let (position, offset) = (end.position, end.offset);
-        let view = View { position, offset, time_max, next_mark, floor, told: None };
+        let next = found.get(end.index + 1).filter(|next| next.opening.is_some());
+        let void = next.map(|next| next.head.salt);
+        let view = View { position, offset, time_max, next_mark, floor, void, told: None };
         Ok((Overview { segments, view }, damage))
     }
 

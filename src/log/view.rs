@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 
 use super::active::MARK_EVERY_BYTES;
 use super::append::Log;
-use super::frame::Header;
-use super::header::{FRAMES_AT, Mark};
+use super::frame::{ALIGN, Header};
+use super::header::{FRAMES_AT, Floor, Mark};
 use super::segment::Segment;
 use super::settings::Staging;
 use crate::error::{Corruption, Error};
@@ -37,6 +37,9 @@ pub(super) struct View {
     /// From which position on the next mark is due.
     pub(super) next_mark: u64,
     pub(super) floor: u64,
+    /// The salt of the next segment, if this one was found torn before that begins: it goes once
+    /// the owner opens the log.
+    pub(super) void: Option<u64>,
     /// What the opening told of. It is no news to whoever follows.
     pub(super) told: Option<Box<Corruption>>,
 }
@@ -64,6 +67,17 @@ impl View {
         self.position += header.frame_bytes();
         self.offset += u64::from(header.count);
         mark
+    }
+
+    /// Goes on at a floor further on, if it can be one.
+    pub(super) fn leap(&mut self, floor: Floor, file_bytes: u64) -> bool {
+        let position = u64::from(floor.position);
+        let further = floor.offset >= self.offset && position > self.position;
+        let can_be = further && position <= file_bytes && position.is_multiple_of(ALIGN);
+        if can_be {
+            (self.position, self.offset, self.next_mark) = (position, floor.offset, position);
+        }
+        can_be
     }
 
     fn mark(&self, segment: &Segment) -> Option<Mark> {
@@ -179,7 +193,6 @@ fn agreed(old: &[Arc<Segment>], shown: u64, new: &[Arc<Segment>], end: u64) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::header::Floor;
     use crate::log::segment::Origin;
 
     fn segment(sequence: u64, base: u64, salt: u64) -> Arc<Segment> {

@@ -7,6 +7,7 @@
 //! | `cuts` | what a power cut may take, and what it may not |
 //! | `journals` | the same for journals and their snapshots |
 //! | `faults` | every storage call failing |
+//! | `onlooking` | what somebody else sees of it meanwhile |
 //! | `trims` | what a trim takes, what it leaves, and who reads on meanwhile |
 //! | `rot` | every byte flipped, every length cut |
 
@@ -15,6 +16,7 @@ mod cuts;
 mod faults;
 mod journals;
 mod model;
+mod onlooking;
 mod rot;
 mod trims;
 
