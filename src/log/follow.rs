@@ -17,6 +17,11 @@
 //! What stands behind the last frame of a closed segment is its footer, which is no frame; the
 //! owner that goes on in it makes it zeros first.
 //!
+//! What was seen can fail to hold all the same: a failed flush may have taken it from the disk, which
+//! the owner finds out when it opens the log again, and cuts it. A cut is seen by the file's length, by
+//! a salt, or by the opening behind it. (After a power cut a segment may go on under its old salt from
+//! an earlier place; no onlooker outlives that.)
+//!
 //! A look that finds something wrong looks once more before it says so: names are not listed at
 //! one moment, and an owner that trims at the same time may leave any of them out.
 

@@ -116,6 +116,8 @@ struct World {
     eye: Arc<Mutex<Eye>>,
     /// What an onlooker in the middle of a call met.
     complaint: Arc<Mutex<Option<String>>>,
+    /// Whether nobody looks: now and then much happens between two looks.
+    asleep: Arc<AtomicBool>,
     /// The disk lost what was seen, and its owner has not said so yet: until then it is rot.
     lost: Arc<AtomicBool>,
 }
@@ -136,6 +138,7 @@ impl World {
             unique: 0,
             eye,
             complaint: Arc::default(),
+            asleep: Arc::default(),
             lost: Arc::default(),
         }
     }
@@ -144,8 +147,9 @@ impl World {
     fn watched(&mut self) -> Watched {
         let (eye, disk) = (Arc::clone(&self.eye), self.disk.clone());
         let (complaint, lost) = (Arc::clone(&self.complaint), Arc::clone(&self.lost));
+        let asleep = Arc::clone(&self.asleep);
         Watched::new(&self.disk, self.random.next(), move || {
-            if disk.is_off() {
+            if disk.is_off() || asleep.load(Ordering::Relaxed) {
                 return;
             }
             if let Err(error) = eye.lock().look()
@@ -168,12 +172,17 @@ impl World {
         let mut log = self.open()?;
         for step in 0..STEPS {
             let what = self.random.below(24);
+            if self.random.one_in(8) {
+                self.asleep.fetch_xor(true, Ordering::Relaxed);
+            }
             let stepped = self.step(&mut log, what);
             stepped.map_err(|error| format!("step {step} ({what}): {error}"))?;
             if let Some(complaint) = self.complaint.lock().take() {
                 return Err(format!("in the middle of step {step} ({what}): {complaint}"));
             }
-            // Now and then much happens between two looks.
+            if self.asleep.load(Ordering::Relaxed) {
+                continue;
+            }
             let files = self.disk.files();
             let mut eye = self.eye.lock();
             let looked = eye.look().and_then(|()| eye.compare(&log));
@@ -202,8 +211,8 @@ impl World {
                 }
                 self.disk.cut();
                 let seed = self.random.next();
+                // No onlooker outlives the power.
                 self.turn(self.disk.reboot(seed));
-                self.lost.store(true, Ordering::Relaxed);
                 let before = self.look_fresh()?;
                 *log = self.open()?;
                 if self.setup.staging == Staging::Off && before != log.visible() {
@@ -260,14 +269,15 @@ impl World {
         append(log, &items)
     }
 
-    /// Somebody opens the log for reading before its owner does. Says how far it shows.
+    /// Somebody opens the log for reading before its owner does, and goes on. Says how far it shows.
     fn look_fresh(&self) -> Result<u64, String> {
-        let opened = Log::open(looking_at(&self.setup, &self.disk));
+        let opened = Log::open(looking_at(&self.setup, &self.turning));
         let (log, recovery) = opened.map_err(|error| format!("not opened: {error}"))?;
         if let Some(damage) = recovery.damage {
             return Err(format!("a power cut is taken for damage: {damage}"));
         }
-        let mut eye = Eye::new(log, self.eye.lock().calls.clone());
+        let mut eye = self.eye.lock();
+        *eye = Eye::new(log, std::mem::take(&mut eye.calls));
         eye.look()?;
         Ok(eye.log.visible())
     }

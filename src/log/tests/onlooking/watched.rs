@@ -12,23 +12,87 @@ use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
 use crate::storage::{Access, Region, Storage};
 
-/// The disk that the owner has now.
+/// The disk that the owner has now, and how many it had.
 #[derive(Clone, Debug)]
 pub(super) struct Turning {
-    disk: Arc<Mutex<Simulated>>,
+    disk: Arc<Mutex<(u64, Simulated)>>,
+}
+
+/// A file on that disk. Simulated disks are copied when they turn, real files are not.
+#[derive(Debug)]
+struct Turned {
+    turning: Turning,
+    path: String,
+    file: Mutex<(u64, Arc<dyn Region>)>,
 }
 
 impl Turning {
     pub(super) fn new(disk: &Simulated) -> Self {
-        Self { disk: Arc::new(Mutex::new(disk.clone())) }
+        Self { disk: Arc::new(Mutex::new((0, disk.clone()))) }
     }
 
     pub(super) fn turn(&self, disk: &Simulated) {
-        *self.disk.lock() = disk.clone();
+        let mut now = self.disk.lock();
+        *now = (now.0 + 1, disk.clone());
     }
 
     fn now(&self) -> Simulated {
-        self.disk.lock().clone()
+        self.disk.lock().1.clone()
+    }
+}
+
+impl Turned {
+    fn now(&self) -> Arc<dyn Region> {
+        let (turns, disk) = self.turning.disk.lock().clone();
+        let mut file = self.file.lock();
+        if file.0 != turns
+            && let Ok(again) = disk.open(&self.path, Access::Look)
+        {
+            *file = (turns, again);
+        }
+        Arc::clone(&file.1)
+    }
+}
+
+impl Region for Turned {
+    fn len(&self) -> u64 {
+        self.now().len()
+    }
+
+    fn store(&self, _at: u64, _parts: &[&[u8]]) {
+        unreachable!("an onlooker stores nothing")
+    }
+
+    fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
+        self.now().load(at, len, into);
+    }
+
+    fn populate(&self, _at: u64, _len: u64) -> io::Result<()> {
+        unreachable!("an onlooker makes no room")
+    }
+
+    fn write(&self, _at: u64, _bytes: &[u8]) -> io::Result<()> {
+        unreachable!("an onlooker writes nothing")
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.now().read(at, into)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        unreachable!("an onlooker has nothing to flush")
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        unreachable!("an onlooker has read nothing that it doubts")
+    }
+
+    fn shrink(&self, _bytes: u64) -> io::Result<()> {
+        unreachable!("an onlooker cuts nothing")
+    }
+
+    fn grow(&self, _bytes: u64) -> io::Result<Arc<dyn Region>> {
+        unreachable!("an onlooker makes nothing longer")
     }
 }
 
@@ -202,7 +266,9 @@ impl Storage for Turning {
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn Region>> {
-        self.now().open(path, access)
+        let (turns, disk) = self.disk.lock().clone();
+        let file = Mutex::new((turns, disk.open(path, access)?));
+        Ok(Arc::new(Turned { turning: self.clone(), path: path.to_owned(), file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -1,0 +1,151 @@
+//! What it costs a writer that another process tails its stream. Run it with
+//! `cargo bench --bench looking`; `-- --quick` takes a fifth of the time.
+//!
+//! Rounds without and with an onlooker take turns on one stream, so a machine that is busy for a
+//! while slows both; figures are medians over the rounds, and the ratio is the median of each pair's.
+//! The onlooker is this program, started once more: it blocks in reads of 1,000, as a tail does,
+//! and says in the end how much it saw.
+//!
+//! Rates are by the clock and by the writer's time on a processor: with as many processors as
+//! processes the first counts; where there are fewer, the onlooker takes time that it would have
+//! taken from anything.
+
+#![expect(clippy::print_stdout, reason = "the figures")]
+#![expect(clippy::disallowed_methods, reason = "what is measured is the machine")]
+#![expect(clippy::cast_precision_loss, reason = "a measure is told in three digits")]
+
+use std::error::Error;
+use std::io::{Read, Write, stdin, stdout};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use millstream::{Durability, Retention, Stream};
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const PAYLOAD: [u8; 128] = [7; 128];
+/// What is kept: enough that an onlooker that is not far behind misses nothing.
+const KEPT_BYTES: u64 = 256 << 20;
+const TAIL: &str = "--tail";
+
+struct Figures {
+    /// Appends in a second, by the clock and by the writer's time on a processor.
+    wall: f64,
+    busy: f64,
+}
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == TAIL) {
+        return tail(Path::new(&arguments[at + 1]));
+    }
+    let share = if arguments.iter().any(|argument| argument == "--quick") { 5 } else { 1 };
+    println!("appends a second, 128 bytes each    alone      tailed     ratio   by processor time");
+    for (name, durability, appends) in
+        [("os", Durability::Os, 1_000_000), ("always", Durability::Always, 2_000)]
+    {
+        compare(name, durability, appends / share)?;
+    }
+    Ok(())
+}
+
+fn compare(name: &str, durability: Durability, appends: u64) -> Outcome {
+    const ROUNDS: usize = 15;
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("stream");
+    let retention = Retention::keep_all().bytes(KEPT_BYTES);
+    let stream = Stream::options().durability(durability).retention(retention).open(&path)?;
+    // Until segments have their full size.
+    append(&stream, appends)?;
+    let (mut alone, mut tailed, mut seen) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        alone.push(append(&stream, appends)?);
+        let onlooker = start(&path)?;
+        tailed.push(append(&stream, appends)?);
+        seen += finish(onlooker)?;
+    }
+    let ratios = |of: fn(&Figures) -> f64| {
+        median(alone.iter().zip(&tailed).map(|(alone, tailed)| of(tailed) / of(alone)))
+    };
+    let rate = |figures: &[Figures]| median(figures.iter().map(|figures| figures.wall));
+    println!(
+        "{name:<30} {:>12.0} {:>11.0} {:>9.3} {:>9.3}   ({seen} of {} seen)",
+        rate(&alone),
+        rate(&tailed),
+        ratios(|figures| figures.wall),
+        ratios(|figures| figures.busy),
+        appends * ROUNDS as u64,
+    );
+    Ok(())
+}
+
+fn append(stream: &Stream, appends: u64) -> Outcome<Figures> {
+    let (start, busy) = (Instant::now(), processor_time());
+    for _ in 0..appends {
+        stream.append(&PAYLOAD)?;
+    }
+    let (wall, busy) = (start.elapsed(), processor_time().saturating_sub(busy));
+    let rate = |time: Duration| appends as f64 / time.as_secs_f64();
+    Ok(Figures { wall: rate(wall), busy: rate(busy) })
+}
+
+/// The time that this process has had on processors.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Starts an onlooker, which stands at the end of the stream when this returns.
+fn start(path: &Path) -> Outcome<Child> {
+    let mut onlooker = Command::new(std::env::current_exe()?)
+        .arg(TAIL)
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    onlooker.stdout.as_mut().ok_or("it has one")?.read_exact(&mut [0])?;
+    Ok(onlooker)
+}
+
+/// Lets it come to the end. Says how much it saw.
+fn finish(mut onlooker: Child) -> Outcome<u64> {
+    drop(onlooker.stdin.take());
+    let mut said = String::new();
+    onlooker.stdout.take().ok_or("it has one")?.read_to_string(&mut said)?;
+    onlooker.wait()?;
+    Ok(said.trim().parse()?)
+}
+
+fn tail(path: &Path) -> Outcome {
+    let subscription = Stream::open_read_only(path)?.subscribe()?;
+    let over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&over);
+    std::thread::spawn(move || {
+        // It ends when the writer says so, or is gone.
+        let _ = stdin().read(&mut [0]);
+        told.store(true, Ordering::Relaxed);
+    });
+    stdout().write_all(b"\n")?;
+    stdout().flush()?;
+    let mut seen = 0;
+    loop {
+        let last = over.load(Ordering::Relaxed);
+        let entries = subscription.read_timeout(1_000, Duration::from_millis(100))?;
+        seen += entries.len();
+        if last && entries.is_empty() {
+            break;
+        }
+    }
+    println!("{seen}");
+    Ok(())
+}
