@@ -26,6 +26,7 @@ mod limits;
 mod main_job;
 mod many_hands;
 mod membership;
+mod onlooker;
 mod ordering;
 mod positions;
 mod readme;
