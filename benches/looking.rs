@@ -61,8 +61,12 @@ fn compare(name: &str, durability: Durability, appends: u64) -> Outcome {
     // Until segments have their full size.
     append(&stream, appends)?;
     let (mut alone, mut tailed, mut seen) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..ROUNDS {
-        alone.push(append(&stream, appends)?);
+    for round in 0..2 * ROUNDS {
+        // First the one, then the other, then the other way round.
+        if matches!(round % 4, 0 | 3) {
+            alone.push(append(&stream, appends)?);
+            continue;
+        }
         let onlooker = start(&path)?;
         tailed.push(append(&stream, appends)?);
         seen += finish(onlooker)?;

@@ -16,7 +16,7 @@ use super::ground::Terms;
 use crate::clock::Time;
 use crate::error::{Corruption, Error, Result};
 use crate::ledger::{Event, Inconsistent, Ledger, Now, Policy, decode, encode};
-use crate::log::{Draft, Kind, Log, OwnerKind, Piece, frame_bytes, room_behind};
+use crate::log::{Draft, Kind, Log, OwnerKind, Piece, Place, frame_bytes, room_behind};
 
 /// A segment has room for this many times its snapshot behind it.
 const SNAPSHOT_SHARE: u64 = 4;
@@ -98,7 +98,7 @@ fn replay(terms: &Terms, log: &Log, origin: &Origin<'_>, now: Now) -> Result<Led
         ledger.grow(added);
         Ok(ledger)
     };
-    log.replay(|kind, body| match kind {
+    log.replay_from(&mut Place::default(), |kind, body| match kind {
         Kind::Opening => Ok(()),
         Kind::Snapshot => {
             snapshot.extend_from_slice(body);

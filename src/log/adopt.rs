@@ -1,16 +1,14 @@
 //! Taking over what recovery found: the segments become the log's, and the last one is appended
-//! to or sealed. Also how a journal is replayed.
+//! to or sealed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::active::Active;
 use super::append::Log;
-use super::frame::Kind;
 use super::header::{FRAMES_AT, Head, Opening, OwnerKind};
 use super::recover::OPENING_DAMAGED;
-use super::scan::Scan;
-use super::segment::{Origin, Segment, file_name};
+use super::segment::{Origin, Segment};
 use super::subjects::{Count, Subjects};
 use super::tail::{End, Found};
 use crate::error::Result;
@@ -115,26 +113,6 @@ impl Log {
         let (marks, time_max) = self.rebuild(&segment, &*last.region)?;
         segment.set_marks(Some(marks));
         self.writer().time_max = time_max;
-        Ok(())
-    }
-
-    /// Hands every frame of the newest segment to `visit`: how a journal is replayed.
-    pub(crate) fn replay(&self, mut visit: impl FnMut(Kind, &[u8]) -> Result<()>) -> Result<()> {
-        let Some(segment) = self.segments.read().last().cloned() else {
-            return Ok(());
-        };
-        let region = self.region(&segment)?;
-        let mut scan = Scan::new(&*region, segment.salt, segment.end());
-        let mut at = FRAMES_AT;
-        while at < segment.end() {
-            let frame = scan.frame(at);
-            let frame = frame.map_err(|e| self.failed("read", &file_name(segment.sequence), e))?;
-            let Some((header, body)) = frame else {
-                return Err(self.rot(segment.sequence, at, segment.base));
-            };
-            visit(header.kind, body)?;
-            at += header.frame_bytes();
-        }
         Ok(())
     }
 }

@@ -161,7 +161,9 @@ impl Log {
         drop(known);
         self.mapped.lock().clear();
         // Whoever stands in one of these finds it gone, and looks for its place again.
-        before.iter().for_each(|segment| segment.abandon());
+        for segment in &before {
+            segment.abandon();
+        }
         if !before.is_empty() {
             self.breaks.add(kept);
         }

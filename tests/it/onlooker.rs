@@ -139,13 +139,15 @@ fn writer() {
     let durability = if words[0] == "os" { Durability::Os } else { Durability::Always };
     let stream = owner(&order.directory, durability);
     say("open");
-    let over = thread::spawn(wait_to_go);
-    for number in words[1].parse::<u64>().unwrap().. {
-        append(&stream, number).unwrap();
-        if words[2] == "closed" && over.is_finished() {
-            break;
+    thread::scope(|scope| {
+        let over = scope.spawn(wait_to_go);
+        for number in words[1].parse::<u64>().unwrap().. {
+            append(&stream, number).unwrap();
+            if words[2] == "closed" && over.is_finished() {
+                break;
+            }
         }
-    }
+    });
     stream.close().unwrap();
 }
 

@@ -4,7 +4,7 @@
 use super::cuts::cuts_wanted;
 use super::{Draft, Fields, Log, OwnerKind, Piece, Setup, Staging, new_disk};
 use crate::error::Result;
-use crate::log::Kind;
+use crate::log::{Kind, Place};
 use crate::storage::Storage;
 use crate::storage::simulated::Simulated;
 use crate::storage::simulated::random::Random;
@@ -146,7 +146,7 @@ fn snapshot(records: &[u64]) -> Draft {
 fn replay(log: &Log) -> Result<Vec<u64>, String> {
     let mut records = Vec::new();
     let mut whole = true;
-    let replayed = log.replay(|kind, body| {
+    let replayed = log.replay_from(&mut Place::default(), |kind, body| {
         match kind {
             Kind::Snapshot if body == END => whole = true,
             Kind::Snapshot => {

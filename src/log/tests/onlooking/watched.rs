@@ -208,8 +208,10 @@ impl Region for Stored {
     fn store(&self, at: u64, parts: &[&[u8]]) {
         let bytes = parts.concat();
         let (first, rest) = self.halves(&bytes);
-        self.hook.after(self.region.store(at, &[first]));
-        self.hook.after(self.region.store(at + first.len() as u64, &[rest]));
+        self.region.store(at, &[first]);
+        self.hook.after(());
+        self.region.store(at + first.len() as u64, &[rest]);
+        self.hook.after(());
     }
 
     fn load(&self, at: u64, len: usize, into: &mut Vec<u8>) {
