@@ -147,12 +147,25 @@ impl World {
     fn watched(&mut self) -> Watched {
         let (eye, disk) = (Arc::clone(&self.eye), self.disk.clone());
         let (complaint, lost) = (Arc::clone(&self.complaint), Arc::clone(&self.lost));
-        let asleep = Arc::clone(&self.asleep);
+        let (asleep, setup) = (Arc::clone(&self.asleep), self.setup.clone());
+        let random = Mutex::new(Random::new(self.random.next()));
         Watched::new(&self.disk, self.random.next(), move || {
             if disk.is_off() || asleep.load(Ordering::Relaxed) {
                 return;
             }
-            if let Err(error) = eye.lock().look()
+            let mut eye = eye.lock();
+            let looked = eye.look().and_then(|()| {
+                let mut random = random.lock();
+                // What shows is durable: it is there if the power goes now.
+                if setup.staging == Staging::Off || !random.one_in(8) {
+                    return Ok(());
+                }
+                let after = setup.open(&disk.reboot(random.next()));
+                let end = after.map_err(|error| format!("stuck: {error}"))?.0.visible();
+                let shown = eye.log.visible();
+                if end < shown { Err(format!("shows {shown} of {end} durable")) } else { Ok(()) }
+            });
+            if let Err(error) = looked
                 && !disk.is_off()
                 && !(lost.load(Ordering::Relaxed) && error.contains("corrupt"))
             {
@@ -261,8 +274,14 @@ impl World {
     fn append(&mut self, log: &Log) -> Result<()> {
         let count = self.random.pick(&[1, 1, 2, 3, 7]);
         let first = self.unique;
-        let items: Vec<Item> =
-            (0..count).map(|at| Item::random(first + at, false, &mut self.random)).collect();
+        // Of these a batch is several frames.
+        let large = self.random.one_in(4);
+        let random = &mut self.random;
+        let items = (first..first + count).map(|number| match large {
+            true => numbered(number, 1500),
+            false => Item::random(number, false, random),
+        });
+        let items: Vec<Item> = items.collect();
         self.unique += count;
         let calls = (0..count).map(|at| (first + at, (first, count)));
         self.eye.lock().calls.extend(calls);
@@ -378,6 +397,28 @@ fn a_cursor_goes_back_to_where_a_failed_owner_cut_its_log() {
     for number in 5..9 {
         append(&log, &[numbered(number, 100)]).unwrap();
     }
+    eye.look().unwrap();
+    eye.compare(&log).unwrap();
+}
+
+#[test]
+fn a_segment_that_comes_again_under_its_name_is_another() {
+    let disk = new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let turning = Turning::new(&disk);
+    let (log, _) = setup.open(&disk).unwrap();
+    append(&log, &[numbered(0, 2500)]).unwrap();
+    log.flush_all().unwrap();
+    let durable = disk.reboot(1);
+    append(&log, &[numbered(1, 2500)]).unwrap();
+    let (seen, _) = Log::open(looking_at(&setup, &turning)).unwrap();
+    let mut eye = Eye::new(seen, (0..9).map(|number| (number, (number, 1))).collect());
+    eye.look().unwrap();
+    turning.turn(&durable);
+    let (log, _) = setup.open(&durable).unwrap();
+    append(&log, &[numbered(5, 2500)]).unwrap();
+    assert_eq!(durable.list("log").unwrap(), disk.list("log").unwrap());
+    assert_eq!(eye.log.follow().unwrap(), Followed::Anew);
     eye.look().unwrap();
     eye.compare(&log).unwrap();
 }
