@@ -45,7 +45,7 @@ fn main() -> Outcome {
     let share = if arguments.iter().any(|argument| argument == "--quick") { 5 } else { 1 };
     println!("appends a second, 128 bytes each    alone      tailed     ratio   by processor time");
     for (name, durability, appends) in
-        [("os", Durability::Os, 1_000_000), ("always", Durability::Always, 2_000)]
+        [("os", Durability::Os, 1_000_000), ("always", Durability::Always, 500)]
     {
         compare(name, durability, appends / share)?;
     }
@@ -53,7 +53,7 @@ fn main() -> Outcome {
 }
 
 fn compare(name: &str, durability: Durability, appends: u64) -> Outcome {
-    const ROUNDS: usize = 15;
+    const ROUNDS: usize = 31;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("stream");
     let retention = Retention::keep_all().bytes(KEPT_BYTES);
