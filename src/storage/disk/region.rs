@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::super::mapping::Mapping;
 use super::super::{Access, Region};
@@ -30,9 +31,16 @@ pub(super) struct DiskRegion {
 #[derive(Debug)]
 struct Handle {
     file: File,
-    length: AtomicU64,
-    /// Whether the length changed since the last sync, which then has to flush the inode too.
-    resized: AtomicBool,
+    /// Held while the length changes: a sync that comes in between would take this process for somebody else.
+    length: Mutex<Length>,
+}
+
+/// What this process made of a file's length.
+#[derive(Debug)]
+struct Length {
+    bytes: u64,
+    /// Whether it changed since the last sync, which then has to flush the inode too.
+    resized: bool,
 }
 
 impl DiskRegion {
@@ -71,34 +79,27 @@ impl DiskRegion {
 }
 
 impl Handle {
-    fn new(file: File, length: u64, resized: bool) -> Arc<Self> {
-        let (length, resized) = (AtomicU64::new(length), AtomicBool::new(resized));
-        Arc::new(Self { file, length, resized })
+    fn new(file: File, bytes: u64, resized: bool) -> Arc<Self> {
+        Arc::new(Self { file, length: Mutex::new(Length { bytes, resized }) })
     }
 
     fn length(&self) -> u64 {
-        self.length.load(Ordering::Relaxed)
-    }
-
-    fn set_length(&self, bytes: u64) {
-        self.length.store(bytes, Ordering::Relaxed);
-        self.resized.store(true, Ordering::Relaxed);
+        self.length.lock().bytes
     }
 
     fn sync(&self) -> io::Result<()> {
         // Not by `metadata`: once a file was asked for its times, Linux has to give it a new one with
         // the next write, and the flush then has to write that too: 127 instead of 88 us.
-        if (&self.file).seek(SeekFrom::End(0))? != self.length() {
+        let mut length = self.length.lock();
+        if (&self.file).seek(SeekFrom::End(0))? != length.bytes {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the file was resized by somebody else",
             ));
         }
-        if self.resized.swap(false, Ordering::Relaxed) {
-            self.file.sync_all()
-        } else {
-            self.file.sync_data()
-        }
+        let resized = std::mem::take(&mut length.resized);
+        drop(length);
+        if resized { self.file.sync_all() } else { self.file.sync_data() }
     }
 }
 
@@ -156,16 +157,18 @@ impl Region for DiskRegion {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let handle = self.writer();
-        assert!(bytes <= handle.length(), "shrink makes a file no longer");
+        let mut length = handle.length.lock();
+        assert!(bytes <= length.bytes, "shrink makes a file no longer");
         handle.file.set_len(bytes)?;
         self.map.cut(bytes);
-        handle.set_length(bytes);
+        *length = Length { bytes, resized: true };
         Ok(())
     }
 
     fn grow(&self, bytes: u64) -> io::Result<Arc<dyn Region>> {
         let handle = self.handle.as_ref().expect("only a region opened for writing grows");
-        let before = handle.length();
+        let mut length = handle.length.lock();
+        let before = length.bytes;
         assert!(bytes >= before, "grow makes a file no shorter");
         file::check_limit(bytes)?;
         let grown = file::allocate(&handle.file, before, bytes)
@@ -179,7 +182,8 @@ impl Region for DiskRegion {
                 return Err(error);
             }
         };
-        handle.set_length(bytes);
+        *length = Length { bytes, resized: true };
+        drop(length);
         let handle = Some(Arc::clone(handle));
         Ok(Arc::new(Self { path: self.path.clone(), identity: self.identity, map, handle }))
     }

@@ -203,3 +203,20 @@ mod unix {
         assert!(other.lock(true).is_ok());
     }
 }
+
+#[test]
+fn syncing_while_a_file_is_cut_is_no_change_by_somebody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::new(dir.path().join("stream"));
+    let _lock = disk.lock(true).unwrap();
+    for n in 0..50 {
+        let region = disk.create(&n.to_string(), 1 << 16).unwrap();
+        std::thread::scope(|scope| {
+            let syncs = scope.spawn(|| (0..20).try_for_each(|_| region.sync()));
+            for bytes in (1..100).rev() {
+                region.shrink(bytes * 512).unwrap();
+            }
+            syncs.join().unwrap().unwrap();
+        });
+    }
+}
