@@ -284,6 +284,7 @@ struct Readme;
 pub mod assign;
 mod backoff;
 mod batch;
+mod binary;
 mod blocked;
 mod claim;
 mod clock;

@@ -8,7 +8,7 @@
 //! The body is bincode's standard encoding of [`Manifest`]; the sum is CRC-32 over version, length and
 //! body.
 //! A change writes `manifest.new`, syncs it, renames it over `manifest` and syncs the directory: at
-//! any moment there is one whole manifest. This is the only module that knows bincode.
+//! any moment there is one whole manifest.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::binary;
 use crate::error::{Corruption, Error, Result};
 use crate::ledger::Policy;
 use crate::limits;
@@ -253,9 +254,9 @@ impl StoredRetention {
 
 impl Manifest {
     fn encode(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
-        let body = bincode::serde::encode_to_vec(self, bincode::config::standard());
-        let body = body.map_err(|error| {
-            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        let mut body = Vec::new();
+        binary::encode(self, &mut body).map_err(|fault| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, fault);
             Error::io("encode", storage.locate(NAME), 0, error)
         })?;
         if BODY_AT + body.len() > BYTES_MAX {
@@ -292,11 +293,8 @@ impl Manifest {
         if length != body.len() as u64 || sum(bytes) != word(12) {
             return Err(corrupt("the manifest does not match its checksum"));
         }
-        let config = bincode::config::standard().with_limit::<BYTES_MAX>();
-        match bincode::serde::decode_from_slice::<Self, _>(body, config) {
-            Ok((manifest, used)) if used == body.len() && manifest.is_sound() => Ok(manifest),
-            _ => Err(corrupt("the manifest contradicts itself")),
-        }
+        let manifest = binary::decode::<Self>(body).ok().filter(Self::is_sound);
+        manifest.ok_or_else(|| corrupt("the manifest contradicts itself"))
     }
 
     /// Sets the number of partitions, which never falls. Every group reads the new ones from the
@@ -462,6 +460,19 @@ mod tests {
         assert_eq!(Manifest::load(&storage).unwrap(), None);
         sample().save(&storage, &crate::latch::Latch::default()).unwrap();
         assert_eq!(Manifest::load(&storage).unwrap(), Some(sample()));
+    }
+
+    #[test]
+    fn a_manifest_of_many_small_numbers_is_read_back() {
+        let (partitions, groups) = (16_384, 130);
+        let mut manifest = Manifest { partitions, next_group: groups, ..sample() };
+        let group = GroupRecord { starts: vec![0; 16_384], ..manifest.groups.remove(0) };
+        manifest.groups = (0..groups)
+            .map(|number| GroupRecord { number, name: number.to_string(), ..group.clone() })
+            .collect();
+        let bytes = manifest.encode(&Memory::new()).unwrap();
+        assert!(bytes.len() < BYTES_MAX / 4);
+        assert!(Manifest::decode(&bytes, &Memory::new()).unwrap() == manifest);
     }
 
     #[test]

@@ -29,6 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         modules: &[
             "assign",
+            "binary",
             "blocked",
             "clock",
             "durability",
