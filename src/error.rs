@@ -144,6 +144,17 @@ pub enum Error {
         /// The stream's bound.
         max: u64,
     },
+    /// The codec of a typed stream has no encoding for the value. Nothing was appended.
+    #[cfg(feature = "typed")]
+    #[error("a {value} cannot be encoded in {codec}: {source}")]
+    Unencodable {
+        /// The value's type.
+        value: &'static str,
+        /// What the codec calls itself.
+        codec: &'static str,
+        /// What the codec said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The batch is larger than one segment can take whole. Split it.
     #[error("a batch of {bytes} bytes is over the bound of {max}")]
     BatchTooLarge {

@@ -246,7 +246,15 @@
 //!
 //! # Feature flags
 //!
-//! None.
+//! None is on by default.
+//!
+//! | feature | what it adds | dependencies |
+//! |---|---|---|
+//! | `typed` | the module `typed`: streams and groups of values, encoded by bincode or a codec of yours | none |
+//! | `json` | `typed`, and JSON as a codec | `serde_json` |
+//!
+//! With `typed`, `let orders: TypedStream<Order> = stream.typed()` appends and reads orders, and
+//! a payload that is none is a value that says so, to be rejected: no bad entry stops a worker.
 //!
 //! # Trusting the files
 //!
@@ -322,6 +330,8 @@ mod storage;
 mod stream;
 mod subject;
 mod tally;
+#[cfg(feature = "typed")]
+pub mod typed;
 mod waiters;
 
 pub use backoff::Backoff;

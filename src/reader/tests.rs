@@ -97,7 +97,7 @@ fn a_reader_with_an_end_misses_nothing_behind_it() {
     };
     let (short, long) = (until(4), until(8));
     trim(&stream, 0, 6);
-    assert_eq!(offsets(&short.try_read(9).unwrap()), []);
+    assert!(short.try_read(9).unwrap().is_empty());
     assert_eq!(short.missed(), 3);
     assert_eq!(offsets(&long.try_read(9).unwrap()), [6, 7]);
     assert_eq!(long.missed(), 5);

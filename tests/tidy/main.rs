@@ -53,7 +53,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         modules: &[
             "backoff", "batch", "claim", "consumer", "delivery", "entries", "group", "history",
-            "options", "pending", "policy", "reader", "stream",
+            "options", "pending", "policy", "reader", "stream", "typed",
         ],
         peers: true,
     },

@@ -144,7 +144,7 @@ fn extending_a_lease_that_runs_is_not_stored() {
     let event =
         Event::Extended { run: Run::new(0, 0, 1), deadline: Moment(1), late: false, at: Moment(0) };
     assert!(!encode(&[event], &mut bytes));
-    assert_eq!(bytes, []);
+    assert!(bytes.is_empty());
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn a_plan_that_is_replaced_half_way_gives_back_what_had_not_gone() {
     let held: Vec<_> = hold_one_of_each(&old);
     let new = crew.join("new");
     assert_eq!(owners(&crew.group), ["old", "old", "-", "-"]);
-    assert_eq!(owned(&new), []);
+    assert!(owned(&new).is_empty());
     // Who they were for goes: they are their old owner's again, though it holds entries of them.
     new.leave().unwrap();
     assert_eq!(owners(&crew.group), ["old"; 4]);

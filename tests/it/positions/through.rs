@@ -102,7 +102,7 @@ fn who_has_to_let_go_may_still_settle_what_it_holds() {
     let held: Vec<Delivery> = old.try_read(9).unwrap().into_iter().collect();
     let new = crew.join("new");
     assert_eq!(old.ack_through(EntryId::new(1, 1)).unwrap(), 2);
-    assert_eq!(owned(&new), []);
+    assert!(owned(&new).is_empty());
     assert_eq!(old.ack_through(EntryId::new(1, 2)).unwrap(), 1);
     // That was all it held of it.
     assert_eq!(owned(&new), [1]);
