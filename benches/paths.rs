@@ -2,6 +2,8 @@
 //! worked on. What they cost beside a floor, and together, is in `throughput`.
 
 use divan::Bencher;
+#[cfg(feature = "typed")]
+use millstream::typed::{Bincode, Codec};
 use millstream::{Consumer, EntryId, Start, Stream};
 use tempfile::TempDir;
 
@@ -120,4 +122,82 @@ fn nack_by_token(bencher: Bencher<'_, '_>, medium: Medium) {
         batch.into_iter().next().expect("it is available").detach()
     };
     bencher.with_inputs(lent).bench_local_values(|token| worker.nack([token]));
+}
+
+/// About 128 bytes in the codec.
+#[cfg(feature = "typed")]
+type Order = (u64, String, Vec<(u32, u16)>, Option<[u8; 32]>);
+
+#[cfg(feature = "typed")]
+fn order() -> Order {
+    (1 << 40, "customer-1234567".into(), vec![(70_000, 2_000); 8], Some([7; 32]))
+}
+
+/// The codec alone, beside what typed paths take more than plain ones.
+#[cfg(feature = "typed")]
+#[divan::bench(sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_encode_alone(bencher: Bencher<'_, '_>) {
+    let (order, mut bytes) = (order(), Vec::new());
+    bencher.bench_local(|| {
+        bytes.clear();
+        Bincode.encode(divan::black_box(&order), &mut bytes)
+    });
+}
+
+#[cfg(feature = "typed")]
+#[divan::bench(sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_decode_alone(bencher: Bencher<'_, '_>) {
+    let mut bytes = Vec::new();
+    Bincode.encode(&order(), &mut bytes).expect("it has an encoding");
+    bencher.bench_local(|| Bincode.decode::<Order>(divan::black_box(&bytes)));
+}
+
+#[cfg(feature = "typed")]
+#[divan::bench(args = MEDIA, sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_append(bencher: Bencher<'_, '_>, medium: Medium) {
+    let scene = Scene::new(medium);
+    let (orders, order) = (scene.stream.typed::<Order>(), order());
+    bencher.bench_local(|| orders.append(divan::black_box(&order)));
+}
+
+/// The same bytes, encoded before.
+#[cfg(feature = "typed")]
+#[divan::bench(args = MEDIA, sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_append_less_codec(bencher: Bencher<'_, '_>, medium: Medium) {
+    let (scene, mut bytes) = (Scene::new(medium), Vec::new());
+    Bincode.encode(&order(), &mut bytes).expect("it has an encoding");
+    bencher.bench_local(|| scene.stream.append(divan::black_box(&bytes)));
+}
+
+#[cfg(feature = "typed")]
+#[divan::bench(args = MEDIA, sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_read_100_and_ack_all(bencher: Bencher<'_, '_>, medium: Medium) {
+    let scene = Scene::new(medium);
+    let (orders, worker) = (scene.stream.typed::<Order>(), scene.worker().typed::<Order>());
+    let order = order();
+    let filled = || orders.append_batch([&order; 100]).expect("there is room");
+    bencher.with_inputs(filled).bench_local_values(|_| {
+        let batch = worker.try_read(100).expect("a batch was appended");
+        for held in &batch {
+            divan::black_box(held.value().expect("it is an order"));
+        }
+        batch.ack_all()
+    });
+}
+
+/// The same without looking at values.
+#[cfg(feature = "typed")]
+#[divan::bench(args = MEDIA, sample_size = 100, max_time = SECONDS_MAX)]
+fn typed_read_100_and_ack_all_less_codec(bencher: Bencher<'_, '_>, medium: Medium) {
+    let scene = Scene::new(medium);
+    let (orders, worker) = (scene.stream.typed::<Order>(), scene.worker().typed::<Order>());
+    let order = order();
+    let filled = || orders.append_batch([&order; 100]).expect("there is room");
+    bencher.with_inputs(filled).bench_local_values(|_| {
+        let batch = worker.try_read(100).expect("a batch was appended");
+        for held in &batch {
+            divan::black_box(held.payload());
+        }
+        batch.ack_all()
+    });
 }

@@ -1,5 +1,6 @@
 //! Values instead of bytes: orders are appended and worked off as what they are, and a payload that
 //! is none ends among the dead letters with its bytes and the reason.
+#![expect(clippy::print_stdout, reason = "an example talks")]
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::batch::hand_back;
 use crate::engine::{Outcome, Verb};
 use crate::entries::Entry;
@@ -169,7 +171,7 @@ impl fmt::Debug for Delivery {
 }
 
 /// What became of a list of leases.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "some of the leases may have been void"]
 #[non_exhaustive]
 pub struct Settlement {

@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Time};
 use crate::error::Gone;
@@ -55,7 +55,7 @@ use crate::waiters::{Waiters, Woken};
 /// let joined = Event::Joined { consumer: "worker-1".into(), generation: 4 };
 /// assert_eq!(line(&joined), "worker-1 joined");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event {
     /// A consumer joined.
@@ -162,7 +162,7 @@ pub enum Event {
 }
 
 /// What made a group change who owns what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Cause {
     /// The consumer of this name joined.
@@ -182,7 +182,7 @@ pub enum Cause {
 }
 
 /// What became of an entry whose attempts are over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fate {
     /// It is set aside until it is redriven or discarded.

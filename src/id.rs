@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 
@@ -20,7 +21,9 @@ use crate::error::Error;
 /// assert_eq!("3-1842".parse::<EntryId>()?, id);
 /// # Ok::<(), millstream::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// serde makes that text of it in formats for people, such as JSON, and the two numbers in others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     partition: u32,
     offset: u64,
@@ -70,6 +73,28 @@ impl FromStr for EntryId {
     }
 }
 
+impl Serialize for EntryId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            (self.partition, self.offset).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for EntryId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(D::Error::custom)
+        } else {
+            let (partition, offset) = Deserialize::deserialize(deserializer)?;
+            Ok(Self { partition, offset })
+        }
+    }
+}
+
 /// The proof of one lease: which group, which entry, which hand-out.
 ///
 /// A token is plain data: it can be copied, sent to another thread, or stored, and settled by
@@ -96,7 +121,7 @@ impl Token {
 
 /// What became of an entry that was to be appended once:
 /// [`Stream::append_unique`](crate::Stream::append_unique).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Appended {
     /// Where it is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::blocked::Blocked;
 use crate::id::EntryId;
@@ -11,7 +11,7 @@ use crate::loss::Loss;
 use crate::retention::Retention;
 
 /// What is in a stream.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamInfo {
     /// One for each partition, in order.
@@ -32,7 +32,7 @@ impl StreamInfo {
 }
 
 /// What is in a partition.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartitionInfo {
     /// The first offset that is stored.
@@ -53,7 +53,7 @@ pub struct PartitionInfo {
 }
 
 /// A group that still needs entries that would go but for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Holder {
     /// The group's name.
@@ -64,7 +64,7 @@ pub struct Holder {
 }
 
 /// What retention took.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Trimmed {
     /// One for each partition of which something went, in order.
@@ -84,7 +84,7 @@ impl Trimmed {
 }
 
 /// What retention took of one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrimmedPartition {
     /// Which one.
@@ -100,7 +100,7 @@ pub struct TrimmedPartition {
 }
 
 /// A group as it was at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GroupInfo {
     /// Its name.
@@ -174,7 +174,7 @@ pub struct GroupInfo {
 }
 
 /// How long a group hands out nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Pause {
     /// Until [`Group::resume`](crate::Group::resume).
@@ -184,7 +184,7 @@ pub enum Pause {
 }
 
 /// What a group goes by: the options that it was opened with last, and the defaults.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Settings {
     /// [`GroupOptions::lease`](crate::GroupOptions::lease).
@@ -217,7 +217,7 @@ pub struct Settings {
 }
 
 /// Whether a group has members, and whether they have their partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum GroupState {
     /// It has no members.
@@ -229,7 +229,7 @@ pub enum GroupState {
 }
 
 /// Where a group stands in a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GroupPartition {
     /// Everything below is settled or set aside.
@@ -246,7 +246,7 @@ pub struct GroupPartition {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Member {
     /// The consumer's name.
@@ -262,7 +262,7 @@ pub struct Member {
 }
 
 /// An entry that was handed out and is not settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Pending {
     /// Which.
@@ -281,7 +281,7 @@ pub struct Pending {
 }
 
 /// Where a pending entry stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum PendingState {
     /// Somebody holds it.
@@ -295,7 +295,7 @@ pub enum PendingState {
 }
 
 /// What is pending in a group, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PendingSummary {
     /// Entries that were handed out and are not settled, and those that wait for their own time.

@@ -15,7 +15,7 @@
 use std::time::SystemTime;
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::wall_time;
 use crate::id::EntryId;
@@ -73,7 +73,7 @@ pub struct DeadLetter {
 }
 
 /// What became of an entry that was redriven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Redriven {
     /// The group gets it again, under its own id.

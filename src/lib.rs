@@ -244,17 +244,19 @@
 //! Dropping a handle never fails, panics or waits for a disk, except the last one of a stream, which
 //! flushes.
 //!
+//! # What programs can read
+//!
+//! What streams and groups tell implements serde's `Serialize` and, but for dead letters and what has
+//! errors in it, `Deserialize`: infos, pending and parked entries, events, reports, ids, tokens. Fields
+//! and variants have the names of this documentation. These and their units are promised; new ones
+//! may come. An [`EntryId`] is its text (`"3-1842"`) in formats for people; a `Duration` is
+//! `{"secs": 30, "nanos": 0}`, a `SystemTime` `{"secs_since_epoch": 0, "nanos_since_epoch": 0}`.
+//!
 //! # Feature flags
 //!
-//! None is on by default.
-//!
-//! | feature | what it adds | dependencies |
-//! |---|---|---|
-//! | `typed` | the module `typed`: streams and groups of values, encoded by bincode or a codec of yours | none |
-//! | `json` | `typed`, and JSON as a codec | `serde_json` |
-//!
-//! With `typed`, `let orders: TypedStream<Order> = stream.typed()` appends and reads orders, and
-//! a payload that is none is a value that says so, to be rejected: no bad entry stops a worker.
+//! None is on by default. `typed` adds the module of that name: streams and groups of values, encoded by
+//! bincode or a codec of one's own, where a payload that is no value says so and stops nobody. `json`
+//! adds `typed` and JSON as a codec, and depends on `serde_json`.
 //!
 //! # Trusting the files
 //!

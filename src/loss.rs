@@ -1,9 +1,9 @@
 //! [`Loss`]: what a group lost to retention, by what it had made of the entries.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many entries went before a group was done with them, by what they were to it then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Loss {
     /// No read had come by them.

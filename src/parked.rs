@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, RangeBounds};
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::id::EntryId;
@@ -12,7 +12,7 @@ use crate::limits::PARKED_DEFAULT;
 use crate::subject::Filter;
 
 /// An entry that was set aside after its last attempt, or because it was rejected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Parked {
     /// Which.

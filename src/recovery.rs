@@ -1,9 +1,9 @@
 //! [`Recovery`]: what opening a stream had to repair.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What opening a stream had to repair.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Recovery {
     /// The partitions that were not closed the last time.
@@ -18,7 +18,7 @@ impl Recovery {
 }
 
 /// What opening a partition had to repair.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartitionRecovery {
     /// Which one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long a stream keeps its entries. By default it keeps everything.
 ///
@@ -37,13 +37,14 @@ use serde::Serialize;
 ///
 /// (`JetStream` calls these limits, interest and discard-new; Kafka's are `retention.bytes` and
 /// `retention.ms`, Redis Streams' `MAXLEN`.)
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "it does nothing until it is passed to `StreamOptions::retention`"]
 pub struct Retention {
     pub(crate) settled: bool,
     pub(crate) bytes: Option<u64>,
     pub(crate) age: Option<Duration>,
     pub(crate) entries: Option<u64>,
+    #[serde(rename = "ignore_idle_groups_after")]
     pub(crate) idle: Option<Duration>,
 }
 

@@ -36,9 +36,12 @@ mod retention;
 mod returning;
 mod salvage;
 mod scene;
+mod serialized;
 mod starts;
 mod steering;
 mod strategy_faults;
 mod threads;
+#[cfg(feature = "typed")]
+mod typed;
 mod unique;
 mod waiting;
