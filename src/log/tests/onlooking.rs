@@ -277,9 +277,8 @@ impl World {
         // Of these a batch is several frames.
         let large = self.random.one_in(4);
         let random = &mut self.random;
-        let items = (first..first + count).map(|number| match large {
-            true => numbered(number, 1500),
-            false => Item::random(number, false, random),
+        let items = (first..first + count).map(|number| {
+            if large { numbered(number, 1500) } else { Item::random(number, false, random) }
         });
         let items: Vec<Item> = items.collect();
         self.unique += count;
