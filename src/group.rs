@@ -26,6 +26,30 @@ use crate::stream::Stream;
 /// A durable, named reader of a stream, shared by its consumers: each entry goes to one of them,
 /// and comes again until one settles it. Groups of a stream never see each other.
 ///
+/// In a stream that was opened by [`open_read_only`](crate::StreamOptions::open_read_only) it is there
+/// to be looked at: each call shows what the owner of the stream, in whatever process, has written
+/// by then. All that would change anything gives [`Error::ReadOnly`], and so does
+/// [`events`](Self::events), as nobody there would be told.
+///
+/// ```
+/// use millstream::{Error, Start, Stream};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("orders");
+/// let stream = Stream::open(&path)?;
+/// let billing = stream.group("billing").open(Start::Earliest)?;
+///
+/// // In another process, or here:
+/// let onlooker = Stream::options().open_read_only(&path)?;
+/// let seen = onlooker.group("billing").open_existing()?;
+/// stream.append("order 1001")?;
+/// let worker = billing.join("worker-1")?;
+/// let batch = worker.try_read(9)?;
+/// assert_eq!((seen.lag()?, seen.pending()?.consumers["worker-1"]), (1, 1));
+/// assert!(matches!(seen.join("worker-2"), Err(Error::ReadOnly)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A cheap clone that any thread may use. (The idea is that of Redis Streams' consumer groups,
 /// Kafka's share groups and `JetStream`'s durable consumers.)
 #[derive(Clone, Debug)]
@@ -72,9 +96,11 @@ impl Group {
     /// What happens in the group from now on, in a receiver of its own.
     ///
     /// # Errors
-    /// [`Error::GroupDeleted`], [`Error::Closed`].
+    /// [`Error::GroupDeleted`], [`Error::Closed`]; [`Error::ReadOnly`] in a stream opened for reading
+    /// only.
     pub fn events(&self) -> Result<Events> {
         self.seat.desk.check()?;
+        self.seat.desk.ground.check_mode()?;
         Ok(self.seat.desk.board.subscribe())
     }
 
@@ -215,7 +241,7 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn lag(&self) -> Result<u64> {
-        self.seat.desk.lag()
+        self.seat.desk_now()?.lag()
     }
 
     /// For each partition, the offset below which everything is settled or set aside.
@@ -223,8 +249,9 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn floors(&self) -> Result<Vec<u64>> {
-        let partitions = self.stream().partitions();
-        self.seat.desk.look(|ledger, _| {
+        let desk = self.seat.desk_now()?;
+        let partitions = desk.ground.partitions();
+        desk.look(|ledger, _| {
             (0..partitions).map(|partition| ledger.floor(partition).unwrap_or(0)).collect()
         })
     }
@@ -234,7 +261,7 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn pending(&self) -> Result<PendingSummary> {
-        self.seat.desk.pending_summary()
+        self.seat.desk_now()?.pending_summary()
     }
 
     /// The entries that were handed out and are not settled, in order of ids: leased ones, and
@@ -261,7 +288,7 @@ impl Group {
     /// [`Error::TooSmall`] for a query of at most 0, [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn pending_entries(&self, query: &PendingQuery) -> Result<Vec<Pending>> {
         at_least_one(query.max)?;
-        self.seat.desk.pending_entries(&query.sought())
+        self.seat.desk_now()?.pending_entries(&query.sought())
     }
 
     /// Settles entries by their ids, whoever holds them: an administrator's act, of which every
@@ -281,7 +308,7 @@ impl Group {
     /// # Errors
     /// [`Error::GroupDeleted`], [`Error::Closed`].
     pub fn info(&self) -> Result<GroupInfo> {
-        self.seat.desk.info()
+        self.seat.desk_now()?.info()
     }
 
     /// Ends a consumer's membership from outside; what it held goes back at once.
@@ -298,8 +325,9 @@ impl Group {
     /// has waited long enough. A new entry that comes with a time of its own counts once a read has
     /// come by it.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let now = self.seat.desk.ground.time.now();
-        let desk = &self.seat.desk;
+        // What cannot be followed now is told by the next call that can fail.
+        let desk = self.seat.desk_now().unwrap_or(&self.seat.desk);
+        let now = desk.ground.time.now();
         let next = desk.next_moment(now).min(desk.next_burial());
         (next < Moment::NEVER).then(|| next.since(now))
     }

@@ -48,7 +48,7 @@ pub struct PartitionInfo {
     /// How many bytes the files take, which is what retention goes by.
     pub file_bytes: u64,
     /// Under [`Retention::settled`]: who keeps the oldest segment from going. `None` if nobody does, or
-    /// there is but one segment, or no group.
+    /// there is but one segment, or no group, or the stream is open for reading only.
     pub held_by: Option<Holder>,
 }
 
@@ -100,6 +100,11 @@ pub struct TrimmedPartition {
 }
 
 /// A group as it was at one moment.
+///
+/// In a stream opened for reading only that is the last thing that its owner wrote to the group's
+/// journal. What an owner keeps to itself is not known there: `strategy_failure`,
+/// `dead_letter_failure` and `blocked_reads` are empty. A lease or session that is over counts until
+/// the owner says that it ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GroupInfo {
@@ -253,7 +258,8 @@ pub struct Member {
     pub name: String,
     /// The partitions that it reads, in order: all, where everybody reads everything.
     pub partitions: Vec<u32>,
-    /// When it last gave a sign of life, by the wall clock.
+    /// When it last gave a sign of life, by the wall clock. In a stream opened for reading only: when
+    /// it was last seen to join, to be given entries, or to settle all up to one.
     pub last_seen: SystemTime,
     /// How many entries it holds.
     pub leased: u64,
@@ -272,11 +278,14 @@ pub struct Pending {
     /// Who holds it; `None` if it waits to be handed out again.
     pub consumer: Option<String>,
     /// How long ago it was last handed out, or its lease extended; since the stream was opened, if
-    /// that was before. It may be a little longer ago.
+    /// that was before. It may be a little longer ago. In a stream opened for reading only: how long
+    /// ago that was first seen.
     pub idle: Duration,
     /// How often it was handed out.
     pub attempts: u16,
     /// How long until its lease ends, or until it can be handed out again; zero if that is over.
+    /// In a stream opened for reading only, where the end of a lease is not known: what is left of the
+    /// group's lease, counted from when the hand-out was first seen.
     pub due_in: Duration,
 }
 

@@ -336,7 +336,8 @@ impl GroupOptions {
         self.finish(Made::New, Some(&start))
     }
 
-    /// Opens the group that is there.
+    /// Opens the group that is there. Where the stream is open for reading only, this and
+    /// [`open`](Self::open) give [`Error::ReadOnly`] if anything would change by it.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it is not, and those of [`open`](Self::open).

@@ -226,7 +226,7 @@ impl Stream {
     pub fn reader(&self, start: Start) -> Result<Reader> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        ground.look()?;
+        self.mill().follow_partitions()?;
         let starts = ground.places(&start)?;
         Ok(Reader::new(Arc::clone(&self.handle), starts))
     }
@@ -269,7 +269,7 @@ impl Stream {
     fn subscribe_with(&self, filter: Option<Filter>) -> Result<Subscription> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        ground.look()?;
+        self.mill().follow_partitions()?;
         let tour = Tour::new(&ground.ends(), Span::Onward).sifting(filter);
         Ok(Subscription::new(Arc::clone(&self.handle), tour))
     }
@@ -279,13 +279,18 @@ impl Stream {
         GroupOptions::new(self.clone(), name)
     }
 
-    /// The names of the groups, in order.
+    /// The names of the groups, in order. In a stream opened for reading only, those that its owner
+    /// has now.
     pub fn groups(&self) -> Vec<String> {
-        self.mill().desks.read().keys().cloned().collect()
+        // What cannot be followed now is told by the next call that can fail.
+        let _ = self.mill().follow_manifest();
+        self.mill().group_names()
     }
 
     /// How many partitions there are.
     pub fn partitions(&self) -> u32 {
+        // The same as for the groups.
+        let _ = self.mill().follow_manifest();
         self.mill().ground.partitions()
     }
 
@@ -339,7 +344,7 @@ impl Stream {
     pub fn info(&self) -> Result<StreamInfo> {
         let mill = self.mill();
         mill.ground.check_open()?;
-        mill.ground.look()?;
+        mill.follow_partitions()?;
         let mut holders = mill.holders();
         let logs = (0..).zip(mill.ground.logs.iter());
         let partitions = logs.map(|(partition, log)| PartitionInfo {
@@ -355,8 +360,8 @@ impl Stream {
         Ok(StreamInfo {
             bytes: partitions.iter().map(|partition| partition.file_bytes).sum(),
             partitions,
-            groups: self.groups(),
-            retention: mill.keeper.retention,
+            groups: mill.group_names(),
+            retention: mill.retention(),
         })
     }
 
@@ -373,7 +378,7 @@ impl Stream {
     pub fn verify(&self) -> Result<()> {
         let ground = &self.mill().ground;
         ground.check_open()?;
-        ground.look()?;
+        self.mill().follow_partitions()?;
         ground.logs.iter().try_for_each(crate::log::Log::verify)
     }
 

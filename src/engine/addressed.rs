@@ -68,6 +68,13 @@ impl Choice<'_> {
     }
 }
 
+impl StoredRange {
+    /// How far behind this one another one of the same partition begins.
+    pub(super) fn gap(&self, next: &Self) -> Option<u64> {
+        (self.partition == next.partition).then(|| next.first.saturating_sub(self.end))
+    }
+}
+
 impl Addressed {
     pub(super) fn new(ranges: &[StoredRange]) -> Self {
         let addressed = Self::default();
@@ -75,7 +82,7 @@ impl Addressed {
         addressed
     }
 
-    fn publish(&self, ranges: &[StoredRange]) {
+    pub(super) fn publish(&self, ranges: &[StoredRange]) {
         *self.ranges.write() = ranges.to_vec();
         self.any.store(!ranges.is_empty(), Ordering::Release);
     }

@@ -176,6 +176,11 @@ impl State {
         stopped
     }
 
+    /// Notes that a new entry is not due, and cannot be put off.
+    pub(super) fn hold_up(&mut self, now: Now, id: EntryId, until: u64) {
+        self.early.hold_up(now, id, until);
+    }
+
     /// Whether the new entry at the group's place in a partition is not due, and cannot be put off.
     pub(super) fn is_held_up(&self, now: Moment, partition: u32, cursor: u64) -> bool {
         let held_up = self.early.held_up.get(&partition);

@@ -28,6 +28,7 @@ use super::manifest::GroupRecord;
 use super::out::Out;
 use super::ready::Ready;
 use super::returned::Returned;
+use super::sight::Sight;
 use super::tell::{Told, tell_exhausted};
 use super::wake::Readers;
 use crate::assign::Assign;
@@ -61,6 +62,8 @@ pub(crate) struct Desk {
     pub(super) journal: Log,
     state: Mutex<State>,
     pub(super) returned: Mutex<Returned>,
+    /// How far the journal was followed, where the stream is open for reading only.
+    pub(super) sight: Mutex<Sight>,
     /// What the group's handles share, as long as there are any.
     pub(super) seat: Mutex<Weak<Seat>>,
     /// What is exhausted and has to go to the dead letters.
@@ -156,12 +159,13 @@ impl Desk {
             ready: Ready::new(&ground.tally),
             board: Board::new(&ground.time),
             readers: RwLock::default(),
-            ground,
-            low: AtomicBool::new(!opened.log.is_ready()),
+            low: AtomicBool::new(!opened.log.is_ready() && !ground.looks_on()),
             unmarked: AtomicBool::new(!opened.marked),
+            ground,
             journal: opened.log,
             state: Mutex::new(state),
             returned: Mutex::default(),
+            sight: Mutex::default(),
             seat: Mutex::default(),
             burial: Burial::default(),
             deleted: AtomicBool::new(false),
@@ -176,6 +180,7 @@ impl Desk {
 
     pub(super) fn check_write(&self) -> Result<()> {
         self.check()?;
+        self.ground.check_mode()?;
         self.ground.latch.check()
     }
 
@@ -321,31 +326,6 @@ impl Desk {
             }
             other => other,
         }
-    }
-
-    /// Looks at the group as it is now.
-    pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Ledger, Now) -> T) -> Result<T> {
-        self.look_at(|state, now| see(&mut state.ledger, now))
-    }
-
-    /// The same, at all that the lock guards.
-    pub(super) fn look_at<T>(&self, see: impl FnOnce(&mut State, Now) -> T) -> Result<T> {
-        let _calls = self.ready.afterwards();
-        self.check()?;
-        if self.ground.latch.check().is_ok() {
-            match self.enter_buried() {
-                // What there is no room to write down has not happened yet.
-                Err(error) if error.is_disk_full() => {}
-                entered => {
-                    let (mut state, now) = entered?;
-                    let seen = see(&mut state, now);
-                    self.finish(state)?;
-                    return Ok(seen);
-                }
-            }
-        }
-        let mut state = self.state.lock();
-        Ok(see(&mut state, now_of(&self.ground.time)))
     }
 
     /// Whether a read settles what the consumer's earlier ones handed out.

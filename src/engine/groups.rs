@@ -13,6 +13,7 @@ use super::manifest::{
     StoredOnTrimmed, StoredStrategy, StoredWait,
 };
 use super::mill::Mill;
+use super::onlook;
 use super::open::{Made, duration, micros, open_desk, remove_directory};
 use super::policy::{built_in, policy};
 use crate::assign::Assign;
@@ -30,6 +31,18 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// The seat that all handles of a group share.
+    pub(super) fn of(handle: &Arc<Handle>, desk: &Arc<Desk>) -> Arc<Self> {
+        let mut seat = desk.seat.lock();
+        if let Some(shared) = seat.upgrade() {
+            return shared;
+        }
+        let target = Mutex::default();
+        let fresh = Arc::new(Self { handle: Arc::clone(handle), desk: Arc::clone(desk), target });
+        *seat = Arc::downgrade(&fresh);
+        fresh
+    }
+
     /// The stream that takes the dead letters.
     pub(crate) fn target(&self) -> Option<Arc<Handle>> {
         self.target.lock().clone()
@@ -152,12 +165,14 @@ pub(crate) fn open_group(
     start: Option<&Start>,
 ) -> Result<Arc<Seat>> {
     let mill = &handle.mill;
+    if mill.ground.looks_on() {
+        return onlook::open_group(handle, name, made, plan);
+    }
     check_target(mill, plan)?;
     // Declared before the lock, so that the end of the old strategy comes behind it.
     let mut replaced = None;
     let mut manifest = mill.manifest.lock();
     mill.ground.check_open()?;
-    mill.ground.check_mode()?;
     let found =
         mill.desks.read().get(name).map(|desk| desk.as_ref().map(Arc::clone).map_err(broken));
     let desk = match (found, start) {
@@ -175,18 +190,7 @@ pub(crate) fn open_group(
         }
         (None, _) => return Err(Error::NotFound { what: format!("the group {name:?}").into() }),
     };
-    let seat = {
-        let mut seat = desk.seat.lock();
-        if let Some(shared) = seat.upgrade() {
-            shared
-        } else {
-            let target = Mutex::default();
-            let fresh = Seat { handle: Arc::clone(handle), desk: Arc::clone(&desk), target };
-            let fresh = Arc::new(fresh);
-            *seat = Arc::downgrade(&fresh);
-            fresh
-        }
-    };
+    let seat = Seat::of(handle, &desk);
     // One that is in use keeps the target it has; one that has none yet is told here.
     let aimless = plan.target.as_ref().filter(|_| seat.target.lock().is_none());
     let number = manifest.groups.iter().find(|group| group.number == desk.incarnation);
@@ -234,7 +238,7 @@ fn broken(error: &Arc<Error>) -> Error {
         Error::NewerFormat { path, found, supported } => {
             Error::NewerFormat { path: path.clone(), found: *found, supported: *supported }
         }
-        _ => Error::ReadOnly,
+        _ => unreachable!("no other error is kept"),
     }
 }
 

@@ -138,7 +138,8 @@ fn replay_record(
     Ok(())
 }
 
-fn damaged(log: &Log, Inconsistent(what): Inconsistent) -> Error {
+/// What is said of a journal that contradicts itself.
+pub(super) fn damaged(log: &Log, Inconsistent(what): Inconsistent) -> Error {
     let file = log.settings.storage.locate(&log.settings.dir);
     Error::Corrupt(Box::new(Corruption { file, position: 0, first: None, end: None, what }))
 }

@@ -49,8 +49,9 @@ impl Seat {
     /// The letters in a stream that are of this group and that the query chooses.
     pub(crate) fn letters(&self, mill: &Mill, query: &LetterQuery) -> Result<Letters> {
         let (choice, max) = (query.choice()?, query.limit());
-        self.desk.check()?;
+        self.desk_now()?.check()?;
         mill.ground.check_open()?;
+        mill.follow_partitions()?;
         let letters = Letters { found: Vec::new(), unreadable: Vec::new(), next: None };
         let mut search = Search { seat: self, mill, choice, max, letters };
         for partition in 0..mill.ground.partitions() {

@@ -217,13 +217,6 @@ impl GroupRecord {
     }
 }
 
-impl StoredRange {
-    /// How far behind this one another one of the same partition begins.
-    pub(super) fn gap(&self, next: &Self) -> Option<u64> {
-        (self.partition == next.partition).then(|| next.first.saturating_sub(self.end))
-    }
-}
-
 impl StoredStrategy {
     /// What it calls itself.
     pub(crate) fn name(&self) -> &str {
@@ -273,7 +266,7 @@ impl Manifest {
         Ok(bytes)
     }
 
-    fn decode(bytes: &[u8], storage: &dyn Storage) -> Result<Self> {
+    pub(super) fn decode(bytes: &[u8], storage: &dyn Storage) -> Result<Self> {
         let corrupt = |what| {
             let file = storage.locate(NAME);
             let corruption = Corruption { file, position: 0, first: None, end: None, what };
@@ -362,6 +355,11 @@ impl Manifest {
 
     /// Reads the manifest; `None` if there is none.
     pub(crate) fn load(storage: &dyn Storage) -> Result<Option<Self>> {
+        Self::read(storage)?.map(|bytes| Self::decode(&bytes, storage)).transpose()
+    }
+
+    /// Its bytes as they are.
+    pub(super) fn read(storage: &dyn Storage) -> Result<Option<Vec<u8>>> {
         let failed = |error| Error::io("open", storage.locate(NAME), 0, error);
         let region = match storage.open(NAME, Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -370,7 +368,7 @@ impl Manifest {
         let length = usize::try_from(region.len()).unwrap_or(usize::MAX).min(BYTES_MAX);
         let mut bytes = vec![0; length];
         region.read(0, &mut bytes).map_err(failed)?;
-        Self::decode(&bytes, storage).map(Some)
+        Ok(Some(bytes))
     }
 
     /// Replaces the manifest, durably. `latch` says how a failed sync is final.

@@ -54,6 +54,8 @@ pub(crate) struct Mill {
     pub(super) unique: Mutex<Unique>,
     pub(super) lock: Mutex<Option<Box<dyn std::fmt::Debug + Send + Sync>>>,
     pub(crate) keeper: Keeper,
+    /// The manifest as it was last read, where the stream is open for reading only.
+    pub(super) manifest_bytes: Mutex<Vec<u8>>,
 }
 
 impl Mill {
@@ -151,6 +153,9 @@ impl Mill {
     /// The entry of that id, if it is stored.
     pub(crate) fn get(&self, id: EntryId) -> Result<Option<Parcel>> {
         self.ground.check_open()?;
+        if id.partition() >= self.ground.partitions() {
+            self.follow_manifest()?;
+        }
         let log = self.ground.logs.get(id.partition() as usize).ok_or(Error::NoSuchPartition {
             partition: id.partition(),
             partitions: self.ground.partitions(),

@@ -38,6 +38,8 @@
 //! | `unique` | appending nothing twice |
 //! | `conditional` | appending only behind what is believed to be the last entry |
 //! | `report` | what a desk tells of its group |
+//! | `onlook` | what a stream is that was opened for reading only, and its groups |
+//! | `sight`, `inspect` | how such a group is followed |
 //! | `journal` | the ledger's events, on disk |
 //! | `post` | one consumer's membership |
 //! | `out` | which batches are alive |
@@ -61,6 +63,7 @@ mod ground;
 mod groups;
 mod grow;
 mod handle;
+mod inspect;
 mod journal;
 mod lend;
 mod letters;
@@ -69,6 +72,7 @@ mod look;
 mod manifest;
 mod membership;
 mod mill;
+mod onlook;
 mod open;
 mod out;
 mod parcel;
@@ -84,6 +88,7 @@ mod returned;
 mod settle;
 mod shelf;
 mod sift;
+mod sight;
 mod steer;
 mod tell;
 mod tour;

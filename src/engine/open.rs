@@ -164,7 +164,9 @@ impl Mill {
         };
         let (logs, recovery) = open_logs(&terms, 0..manifest.partitions)?;
         let ground = Arc::new(Ground::new(&terms, plan.time, logs, &manifest.addressed));
-        let desks = open_desks(&terms, &ground, &manifest.groups)?;
+        // Who only looks opens those that are asked for.
+        let groups = if ground.looks_on() { &[][..] } else { &manifest.groups };
+        let desks = open_desks(&terms, &ground, groups)?;
         let mill = Self {
             desks: RwLock::new(desks),
             recovery,
@@ -175,6 +177,7 @@ impl Mill {
             lock: Mutex::new(Some(lock)),
             keeper: Keeper::new(&manifest.retention),
             manifest: Mutex::new(manifest),
+            manifest_bytes: Mutex::default(),
             terms,
             ground,
         };
@@ -222,7 +225,7 @@ fn take_lock(storage: &dyn Storage, made: Made) -> Result<Box<dyn std::fmt::Debu
     })
 }
 
-fn missing(storage: &dyn Storage) -> Error {
+pub(super) fn missing(storage: &dyn Storage) -> Error {
     Error::NotFound { what: format!("a stream at {}", storage.locate("").display()).into() }
 }
 
@@ -311,11 +314,8 @@ pub(super) fn open_logs(terms: &Terms, partitions: Range<u32>) -> Result<(Vec<Lo
 fn open_desks(terms: &Terms, ground: &Arc<Ground>, records: &[GroupRecord]) -> Result<Desks> {
     let mut desks = Desks::new();
     for record in records {
-        let desk = ground.check_mode().and_then(|()| open_desk(terms, ground, record));
-        let desk = match desk {
-            Err(error @ (Error::Corrupt(_) | Error::NewerFormat { .. } | Error::ReadOnly)) => {
-                Err(Arc::new(error))
-            }
+        let desk = match open_desk(terms, ground, record) {
+            Err(error @ (Error::Corrupt(_) | Error::NewerFormat { .. })) => Err(Arc::new(error)),
             other => Ok(other?),
         };
         desks.insert(record.name.clone(), desk);

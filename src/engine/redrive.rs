@@ -15,9 +15,10 @@ impl Seat {
     /// The parked entries that a query chooses.
     pub(crate) fn parked(&self, query: &ParkedQuery) -> Result<Vec<Parked>> {
         let filter = query.filter()?;
+        let desk = self.desk_now()?;
         let (mut found, mut first) = (Vec::new(), query.first());
         while found.len() < query.limit() {
-            let page: Vec<Parked> = self.desk.look(|ledger, _| {
+            let page: Vec<Parked> = desk.look(|ledger, _| {
                 let parked = ledger.parked(first).filter(|(id, _)| query.takes(*id));
                 let rows = parked.map(|(id, parked)| Parked {
                     id,
@@ -47,6 +48,7 @@ impl Seat {
 
     /// Makes the parked entries available again that a query chooses.
     pub(crate) fn redrive(&self, query: &ParkedQuery) -> Result<u64> {
+        self.desk.check_write()?;
         let ids: Vec<EntryId> = self.parked(query)?.into_iter().map(|row| row.id).collect();
         if ids.is_empty() {
             return Ok(0);

@@ -3,17 +3,43 @@
 use std::time::Duration;
 
 use super::desk::{Desk, State};
+use super::journal::now_of;
 use super::parcel::Parcel;
 use crate::blocked::Blocked;
 use crate::clock::{Moment, wall_time};
 use crate::error::Result;
 use crate::id::EntryId;
 use crate::info::{GroupInfo, GroupPartition, GroupState, Member, Pause, Settings};
-use crate::ledger::{MemberId, NOBODY, Now, Policy};
+use crate::ledger::{Ledger, MemberId, NOBODY, Now, Policy};
 use crate::log::{Bounds, Cursor};
 use crate::subject::Filter;
 
 impl Desk {
+    /// Looks at the group as it is now.
+    pub(crate) fn look<T>(&self, see: impl FnOnce(&mut Ledger, Now) -> T) -> Result<T> {
+        self.look_at(|state, now| see(&mut state.ledger, now))
+    }
+
+    /// The same, at all that the lock guards.
+    pub(super) fn look_at<T>(&self, see: impl FnOnce(&mut State, Now) -> T) -> Result<T> {
+        let _calls = self.ready.afterwards();
+        self.check()?;
+        if !self.ground.looks_on() && self.ground.latch.check().is_ok() {
+            match self.enter_buried() {
+                // What there is no room to write down has not happened yet.
+                Err(error) if error.is_disk_full() => {}
+                entered => {
+                    let (mut state, now) = entered?;
+                    let seen = see(&mut state, now);
+                    self.finish(state)?;
+                    return Ok(seen);
+                }
+            }
+        }
+        let mut state = self.lock();
+        Ok(see(&mut state, now_of(&self.ground.time)))
+    }
+
     /// The group as it is now.
     pub(crate) fn info(&self) -> Result<GroupInfo> {
         self.count_ahead()?;

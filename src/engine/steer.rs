@@ -110,6 +110,7 @@ impl Desk {
 /// Gives a group that is in use other settings. A strategy that fails refuses all of them.
 pub(crate) fn alter_group(seat: &Seat, plan: &GroupPlan) -> Result<()> {
     let (mill, desk) = (&seat.handle.mill, &seat.desk);
+    mill.ground.check_mode()?;
     check_target(mill, plan)?;
     check_filter(desk.filter.as_ref(), plan.filter.as_ref())?;
     if let Some((_, strategy)) = &plan.strategy {

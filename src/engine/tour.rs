@@ -80,6 +80,18 @@ impl Tour {
 
     /// Reads what there is, at most `max` entries.
     pub(crate) fn read(&mut self, mill: &Mill, max: u32) -> Result<Parcel> {
+        let parcel = self.read_known(mill, max)?;
+        // Where nothing else is to be read, the owner of the stream may have added partitions.
+        if parcel.len() == 0 && self.may_wait() && mill.ground.looks_on() {
+            mill.follow_manifest()?;
+            if mill.ground.logs.len() > self.cursors.len() {
+                return self.read_known(mill, max);
+            }
+        }
+        Ok(parcel)
+    }
+
+    fn read_known(&mut self, mill: &Mill, max: u32) -> Result<Parcel> {
         mill.ground.check_open()?;
         let mut parcel = Parcel::new(&mill.ground.pool);
         let (mut entries, mut bytes) = (max, BATCH_BYTES_MAX);

@@ -24,6 +24,7 @@ impl Group {
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
     pub fn reset(&self, start: Start) -> Result<()> {
         self.seat.desk.check()?;
+        self.seat.desk.ground.check_mode()?;
         let steady = self.seat.handle.mill.steady();
         let starts = self.seat.desk.ground.places(&start)?;
         let ids = (0..).zip(starts).map(|(partition, offset)| EntryId::new(partition, offset));
@@ -40,6 +41,7 @@ impl Group {
     #[expect(clippy::needless_pass_by_value, reason = "a start is made where it is given")]
     pub fn reset_partition(&self, partition: u32, start: Start) -> Result<()> {
         self.seat.desk.check()?;
+        self.seat.desk.ground.check_mode()?;
         let steady = self.seat.handle.mill.steady();
         let ground = &self.seat.desk.ground;
         ground.log(partition)?;
@@ -57,6 +59,7 @@ impl Group {
     /// [`Error::StartBeyondEnd`] if new entries before `first` would be jumped over, or the
     /// partition does not reach to `end`; [`Error::NoSuchPartition`]; those of [`ack`](Self::ack).
     pub fn skip(&self, partition: u32, offsets: std::ops::Range<u64>) -> Result<u64> {
+        self.seat.desk.ground.check_mode()?;
         let log = self.seat.desk.ground.log(partition)?;
         if offsets.end > log.visible() {
             let start = EntryId::new(partition, offsets.end);

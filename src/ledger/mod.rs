@@ -38,6 +38,7 @@
 //! | `given` | when entries were handed out, for the dead letters |
 //! | `doom` | what has to go to the dead letters, and what comes back from there |
 //! | `need` | what retention asks: what is needed, what would be lost |
+//! | `sight` | looking on at another process's group |
 //! | `apply`, `replay` | how events change the state; how stored ones are checked first |
 //! | `wire`, `codec`, `turn`, `given_up`, `snapshot`, `restore` | the stored form |
 //! | `times` | arithmetic on moments |
@@ -75,6 +76,7 @@ mod replay;
 mod restore;
 mod session;
 mod settle;
+mod sight;
 mod sizes;
 mod snapshot;
 mod times;

@@ -25,11 +25,14 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// A read was given entries.
+    /// A read was given entries, perhaps one part after the other.
     pub(super) fn add(&mut self, lease: u64, bytes: u64, entries: u64) {
         if entries > 0 {
-            self.reads.insert(lease, Read { bytes, entries });
-            self.total = self.total.saturating_add(bytes);
+            let read = self.reads.entry(lease).or_insert(Read { bytes: 0, entries: 0 });
+            read.entries += entries;
+            let before = read.bytes;
+            read.bytes = before.saturating_add(bytes);
+            self.total = self.total.saturating_add(read.bytes - before);
         }
     }
 

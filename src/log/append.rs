@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
@@ -57,6 +57,8 @@ pub(crate) struct Log {
     /// What is known of it, if somebody else is its owner.
     pub(super) view: Mutex<View>,
     pub(super) breaks: Breaks,
+    /// Who looks on is shown only what is durable, as the owner stages.
+    pub(super) shows_durable: AtomicBool,
 }
 
 /// What only the appender touches.

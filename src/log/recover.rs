@@ -26,7 +26,7 @@ use super::frame::ALIGN;
 use super::header::{FRAMES_AT, Floor, Head, HeadError, OwnerKind, VERSION};
 use super::scan::Scan;
 use super::segment::{file_name, parse_name};
-use super::settings::{Mode, Settings};
+use super::settings::{Mode, Settings, Staging};
 use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
 use super::view::Breaks;
@@ -81,6 +81,7 @@ impl Log {
 
     fn empty(settings: Settings) -> Self {
         let writer = Writer { next_sequence: 1, ..Writer::default() };
+        let shows_durable = (settings.staging == Staging::On).into();
         Self {
             settings,
             writer: Mutex::new(writer),
@@ -95,6 +96,7 @@ impl Log {
             mapped: Mutex::default(),
             view: Mutex::default(),
             breaks: Breaks::default(),
+            shows_durable,
         }
     }
 

@@ -19,7 +19,6 @@ use super::append::Log;
 use super::frame::{ALIGN, Header};
 use super::header::{FRAMES_AT, Floor, Mark};
 use super::segment::Segment;
-use super::settings::Staging;
 use crate::error::{Corruption, Error};
 
 /// So many breaks are told apart; of older ones it is known how far back they reached together.
@@ -142,12 +141,17 @@ impl Log {
         }
         self.writer().end = view.offset;
         let durable = view.floor.min(view.offset);
-        let visible = match self.settings.staging {
-            Staging::Off => view.offset,
-            Staging::On => durable,
-        };
+        let all = !self.shows_durable.load(Ordering::Relaxed);
+        let visible = if all { view.offset } else { durable };
         self.durable.store(durable, Ordering::Release);
         self.visible.store(visible, Ordering::Release);
+    }
+
+    /// Shows from now on all that is there, or only what is durable: the owner began or ended to stage.
+    pub(crate) fn show_durable(&self, durable_only: bool) {
+        if self.shows_durable.swap(durable_only, Ordering::Relaxed) != durable_only {
+            self.show(&self.view.lock());
+        }
     }
 
     /// Shows this and nothing of what was known.

@@ -22,6 +22,7 @@ impl Stream {
     /// - Damage that refuses any other opening ends its partition there instead, and
     ///   [`recovery`](Self::recovery) tells of it. Damage that is met later is
     ///   [`Error::Corrupt`](crate::Error::Corrupt), each time.
+    /// - Groups, partitions and settings follow the owner's, its durability included.
     /// - Whatever would change something is refused with
     ///   [`Error::ReadOnly`](crate::Error::ReadOnly).
     ///

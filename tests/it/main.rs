@@ -27,6 +27,7 @@ mod main_job;
 mod many_hands;
 mod membership;
 mod onlooker;
+mod onlooking_groups;
 mod ordering;
 mod positions;
 mod readme;

@@ -72,10 +72,12 @@ fn what_is_open_for_reading_only_is_all_there_and_stays_as_it_is() {
         assert!(matches!(stream.append("x"), Err(Error::ReadOnly)));
         assert!(matches!(stream.append_batch(["x"]), Err(Error::ReadOnly)));
         assert!(matches!(stream.sync(), Err(Error::ReadOnly)));
-        for name in ["g", "other"] {
-            let opened = stream.group(name).open(Start::Earliest);
-            assert!(matches!(opened, Err(Error::ReadOnly)), "{name}");
-        }
+        let made = stream.group("other").open(Start::Earliest);
+        assert!(matches!(made, Err(Error::ReadOnly)));
+        let group = stream.group("g").open(Start::Earliest).unwrap();
+        assert!(matches!(group.join("c"), Err(Error::ReadOnly)));
+        assert_eq!(group.lag().unwrap(), 2000);
+        drop(group);
         stream.close().unwrap();
         assert_eq!(contents(&path), before);
     }
