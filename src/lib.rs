@@ -254,9 +254,13 @@
 //!
 //! # Feature flags
 //!
-//! None is on by default. `typed` adds the module of that name: streams and groups of values, encoded by
-//! bincode or a codec of one's own, where a payload that is no value says so and stops nobody. `json`
-//! adds `typed` and JSON as a codec, and depends on `serde_json`.
+//! None is on by default.
+//!
+//! - `typed` adds the module of that name: streams and groups of values, encoded by bincode or a codec of
+//!   one's own, where a payload that is no value says so and stops nobody. `json` adds `typed` and JSON as a
+//!   codec, and depends on `serde_json`.
+//! - `cli` builds the binary `millstream`, which looks into a stream's directory from outside and mends it:
+//!   `cargo install millstream --features cli`, then `millstream --help`. It changes nothing of the library.
 //!
 //! # Trusting the files
 //!

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod checked;
 mod looking;
+mod offsets;
 
 use crate::engine::{Handle, Mill, Span, Tour};
 use crate::entries::Entry;

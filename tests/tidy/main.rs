@@ -116,12 +116,13 @@ impl Source {
         format!("{}:{}", self.path, self.line(position))
     }
 
-    /// The module of `src` that the file belongs to; none for `lib.rs` and files elsewhere.
+    /// The module of `src` that the file belongs to; none for `lib.rs` and files elsewhere. Binaries
+    /// are crates of their own.
     fn module(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         let name = inside.split('/').next()?;
         let name = name.strip_suffix(".rs").unwrap_or(name);
-        (name != "lib").then_some(name)
+        (!matches!(name, "lib" | "bin")).then_some(name)
     }
 
     /// Whether the file's parent module is the crate's root.
