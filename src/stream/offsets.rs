@@ -36,6 +36,7 @@ impl Stream {
     pub fn offsets(&self, start: &Start) -> Result<Vec<EntryId>> {
         let ground = &self.mill().ground;
         ground.check_open()?;
+        self.mill().follow_partitions()?;
         let places = ground.places(start)?.into_iter();
         Ok((0..).zip(places).map(|(partition, offset)| EntryId::new(partition, offset)).collect())
     }

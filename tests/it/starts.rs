@@ -229,3 +229,15 @@ fn floors_move_past_everything_that_is_settled_or_set_aside() {
     assert_eq!((group.floors().unwrap(), group.lag().unwrap()), (vec![5], 0));
     assert!(idle(&worker));
 }
+
+#[test]
+fn offsets_are_told_as_the_owner_moves_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stream");
+    let owner = Stream::open(&path).unwrap();
+    let seen = Stream::options().open_read_only(&path).unwrap();
+    for number in 0..3 {
+        assert_eq!(seen.offsets(&Start::Latest).unwrap(), [EntryId::new(0, number)]);
+        owner.append("x").unwrap();
+    }
+}
