@@ -252,9 +252,7 @@
 //! may come. An [`EntryId`] is its text (`"3-1842"`) in formats for people; a `Duration` is
 //! `{"secs": 30, "nanos": 0}`, a `SystemTime` `{"secs_since_epoch": 0, "nanos_since_epoch": 0}`.
 //!
-//! # Feature flags
-//!
-//! None is on by default.
+//! # Feature flags, none of which is on by default
 //!
 //! - `typed` adds the module of that name: streams and groups of values, encoded by bincode or a codec of
 //!   one's own, where a payload that is no value says so and stops nobody. `json` adds `typed` and JSON as a

@@ -80,8 +80,7 @@ fn pending_entries_are_listed_by_range_consumer_and_idle_time() {
     let all = rows(&[]);
     assert_eq!(all.len(), 5);
     assert_eq!((&all[0]["state"], &all[0]["attempts"]), (&"Leased".into(), &1.into()));
-    let id =
-        |row: &serde_json::Value| format!("{}-{}", row["id"]["partition"], row["id"]["offset"]);
+    let id = |row: &serde_json::Value| row["id"].as_str().unwrap().to_owned();
     let (first, last) = (id(&all[0]), id(&all[4]));
     assert_eq!(rows(&["--range", &format!("({first}..{last}")]).len(), 3);
     assert_eq!(rows(&["--range", &format!("{first}..={last}")]).len(), 5);

@@ -149,7 +149,7 @@ pub(crate) fn retention(retention: &Retention) -> String {
         (false, false) => format!("keeps {limits}, whatever groups need"),
         (true, false) => format!("keeps what groups still need, and no more than {limits}"),
     };
-    match time("idle").filter(|_| settled) {
+    match time("ignore_idle_groups_after").filter(|_| settled) {
         Some(idle) => format!("{text}; forgets groups that are idle for {}", lasting(idle)),
         None => text,
     }
