@@ -8,14 +8,21 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
+use crate::observe::{self, Signal, Source};
 
 /// Whether the stream still takes writes.
 #[derive(Debug, Default)]
 pub(crate) struct Latch {
     cause: OnceLock<Arc<str>>,
+    source: Source,
 }
 
 impl Latch {
+    /// A latch of that stream, not tripped.
+    pub(crate) fn new(source: &Source) -> Self {
+        Self { source: source.clone(), ..Self::default() }
+    }
+
     /// Refuses if an earlier flush failed.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
@@ -27,7 +34,11 @@ impl Latch {
 
     /// Refuses all further writes because of `failure`, and says so.
     pub(crate) fn trip(&self, failure: &Error) -> Error {
-        let cause = self.cause.get_or_init(|| failure.to_string().into());
+        let cause = self.cause.get_or_init(|| {
+            let cause: Arc<str> = failure.to_string().into();
+            observe::note(&self.source, || Signal::Poisoned { cause: Arc::clone(&cause) });
+            cause
+        });
         Error::Poisoned { cause: Arc::clone(cause) }
     }
 }

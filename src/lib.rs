@@ -320,6 +320,7 @@ mod letters;
 mod limits;
 mod log;
 mod loss;
+mod observe;
 mod options;
 mod parked;
 mod pending;

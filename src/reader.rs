@@ -10,6 +10,7 @@ use crate::engine::{Handle, Span, Tour};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::id::EntryId;
+use crate::observe;
 use crate::subject::Filter;
 
 /// A reader of all partitions of a stream, with a place of its own in memory. It sees every entry
@@ -79,6 +80,7 @@ macro_rules! verbs {
         /// Those of [`read`](Self::read).
         pub fn try_read(&self, max: u32) -> Result<Entries> {
             at_least_one(max)?;
+            let _told = observe::afterwards();
             self.tour.lock().read(&self.handle.mill, max).map(Entries::new)
         }
 
@@ -109,6 +111,7 @@ macro_rules! verbs {
         }
 
         fn read_for(&self, max: u32, until: Moment) -> Result<Entries> {
+            let _told = observe::afterwards();
             let mill = &self.handle.mill;
             let first = self.try_read(max)?;
             if !first.is_empty() || !self.tour.lock().may_wait() {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod checked;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod looking;
 mod offsets;
 
@@ -14,6 +16,7 @@ use crate::entry::NewEntry;
 use crate::error::Result;
 use crate::id::{EntryId, Ids};
 use crate::info::{PartitionInfo, StreamInfo, Trimmed};
+use crate::observe;
 use crate::options::{GroupOptions, StreamOptions};
 use crate::reader::{Reader, Subscription};
 use crate::recovery::Recovery;
@@ -211,6 +214,7 @@ impl Stream {
     /// [`Error::NoSuchPartition`](crate::Error::NoSuchPartition),
     /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Closed`](crate::Error::Closed).
     pub fn get(&self, id: EntryId) -> Result<Option<Entry>> {
+        let _told = observe::afterwards();
         let parcel = self.mill().get(id)?;
         Ok(parcel.map(|parcel| Entry { parcel: Arc::new(parcel), index: 0 }))
     }

@@ -28,6 +28,7 @@ use crate::entry::NewEntry;
 use crate::error::Result;
 use crate::id::EntryId;
 use crate::log::{self, Field};
+use crate::observe;
 use crate::subject::Filter;
 
 /// A range is made for so many entries, and nearer ones become one. It is what may be looked at in vain
@@ -122,6 +123,7 @@ impl Desk {
 impl Mill {
     /// Appends an entry that is for one group alone.
     pub(super) fn append_addressed(&self, entry: &NewEntry<'_>) -> Result<EntryId> {
+        let _told = observe::afterwards();
         self.ground.check_write()?;
         entry.check(self.entry_bytes_max)?;
         let partition = self.choose(entry.key, self.ground.partitions());
@@ -134,7 +136,11 @@ impl Mill {
                 with_draft(|draft| {
                     draft.push(&entry.fields(0));
                     draft.finish();
-                    log.append_below(draft, self.ground.time.wall_micros(), before)
+                    let placed = log.append_below(draft, self.ground.time.wall_micros(), before)?;
+                    if placed.is_some() {
+                        self.ground.note_appended(1, draft.encoded_bytes());
+                    }
+                    Ok(placed)
                 })
             };
             let appended = match append() {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::hash::partition_of;
 use crate::id::{EntryId, Ids};
 use crate::log::{Draft, Fields, Piece, Placed};
+use crate::observe;
 
 impl Mill {
     /// The partition of so many for the next entry: by its key, else in turn.
@@ -26,6 +27,7 @@ impl Mill {
 
     /// Appends one entry.
     pub(crate) fn append(&self, entry: &NewEntry<'_>) -> Result<EntryId> {
+        let _told = observe::afterwards();
         let _calls = self.hooks_afterwards();
         let (partition, placed) = self.place(entry)?;
         self.settle(partition, placed)?;
@@ -37,6 +39,7 @@ impl Mill {
         &self,
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<Vec<EntryId>> {
+        let _told = observe::afterwards();
         let _calls = self.hooks_afterwards();
         let mut ids = Vec::with_capacity(entries.size_hint().0.min(4096));
         let mut last: BTreeMap<u32, Placed> = BTreeMap::new();
@@ -47,6 +50,7 @@ impl Mill {
                     if std::mem::take(&mut placed.rolled) {
                         // Here, as the entries may be without end.
                         self.after_roll();
+                        observe::tell();
                     }
                     ids.push(EntryId::new(partition, placed.first));
                     let before = last.insert(partition, placed);
@@ -72,6 +76,7 @@ impl Mill {
         &self,
         entries: impl Iterator<Item = NewEntry<'a>>,
     ) -> Result<Ids> {
+        let _told = observe::afterwards();
         self.ground.check_write()?;
         let _calls = self.hooks_afterwards();
         let (partition, placed) = with_draft(|draft| {
@@ -89,6 +94,7 @@ impl Mill {
                 other => other,
             }?;
             self.ground.note_write();
+            self.ground.note_appended(placed.end - placed.first, draft.encoded_bytes());
             Ok((partition, placed))
         })?;
         if placed.end > placed.first {
@@ -169,16 +175,17 @@ impl Mill {
         self.check_room(partition)?;
         let log = &self.ground.logs[partition as usize];
         let fields = Fields { unique, ..entry.fields(time) };
-        let placed = if let Some(piece) = Piece::plain(&fields) {
-            log.append_one(&piece, time)?
+        let (placed, bytes) = if let Some(piece) = Piece::plain(&fields) {
+            (log.append_one(&piece, time)?, piece.body.len() as u64)
         } else {
             with_draft(|draft| {
                 draft.push(&fields);
                 draft.finish();
-                log.append(draft, time)
+                log.append(draft, time).map(|placed| (placed, draft.encoded_bytes()))
             })?
         };
         self.ground.note_write();
+        self.ground.note_appended(1, bytes);
         Ok((partition, placed))
     }
 

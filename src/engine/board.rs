@@ -16,9 +16,11 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::turnover;
 use crate::clock::Time;
 use crate::events::{Event, Events, Feed, Queue};
 use crate::limits::NOTICES_MAX;
+use crate::observe::{self, Source};
 
 /// Where a group's desk posts what happened.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Board {
     /// How long the list is, for those who do not hold its lock.
     listed: AtomicUsize,
     time: Time,
+    /// As what the group tells those who observe the process.
+    pub(crate) source: Source,
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +41,9 @@ struct Receivers {
 
 impl Board {
     /// A board that nobody listens to. Its receivers wait by `time`.
-    pub(crate) fn new(time: &Time) -> Self {
-        Self { receivers: Mutex::default(), listed: AtomicUsize::new(0), time: time.clone() }
+    pub(crate) fn new(time: &Time, source: Source) -> Self {
+        let (receivers, listed) = (Mutex::default(), AtomicUsize::new(0));
+        Self { receivers, listed, time: time.clone(), source }
     }
 
     /// Whether somebody may be listening; if not, there is no need to make an event. One load.
@@ -49,6 +54,9 @@ impl Board {
 
     /// Gives an event to everybody who listens.
     pub(crate) fn post(&self, event: Event) {
+        if observe::ON {
+            turnover::note_event(&self.source, &event);
+        }
         if !self.is_watched() {
             return;
         }

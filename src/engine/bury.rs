@@ -42,6 +42,7 @@ use crate::ledger::{Doomed, Intent, Now};
 use crate::letter::{DeadLetter, LETTER_BYTES_MAX, Origin};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Field, Placed};
+use crate::observe::{self, Signal, Source, Span};
 
 /// So many entries are buried in one round.
 const ROUND_MAX: usize = 256;
@@ -87,8 +88,11 @@ impl Burial {
         self.failure.lock().as_deref().map(str::to_owned)
     }
 
-    fn note(&self, outcome: Result<Option<String>>, time: &Time) {
+    fn note(&self, outcome: Result<Option<String>>, time: &Time, source: &Source) {
         let failure = outcome.unwrap_or_else(|error| Some(error.to_string()));
+        if let Some(why) = &failure {
+            observe::note(source, || Signal::LettersWait { why: why.as_str().into() });
+        }
         let retry_at = if failure.is_some() { time.now().after(RETRY) } else { Moment::NEVER };
         self.retry_at.store(retry_at.0, Ordering::Relaxed);
         *self.failure.lock() = failure.map(Into::into);
@@ -124,7 +128,7 @@ impl Desk {
         {
             self.burial.owed.store(false, Ordering::Relaxed);
             let outcome = self.bury_all();
-            self.burial.note(outcome, &self.ground.time);
+            self.burial.note(outcome, &self.ground.time, &self.board.source);
             // Who asked meanwhile found it busy; the swap sees what it asked for.
             self.burial.busy.swap(false, Ordering::AcqRel);
         }
@@ -148,6 +152,7 @@ impl Desk {
 
     /// One pass over all. Says why some had to wait, if they had.
     fn bury_all(&self) -> Result<Option<String>> {
+        let _told = observe::within(&self.board.source, Span::Bury);
         if self.check_write().is_err() {
             return Ok(None);
         }
@@ -323,7 +328,9 @@ impl Mill {
         let placed = with_draft(|draft| {
             draft.push(&entry.fields(0));
             draft.finish();
-            log.append(draft, self.ground.time.wall_micros())
+            let placed = log.append(draft, self.ground.time.wall_micros())?;
+            self.ground.note_appended(1, draft.encoded_bytes());
+            Ok(placed)
         })?;
         self.ground.note_write();
         Ok(placed)

@@ -14,6 +14,7 @@ use crate::blocked::{Blocked, Unclaimed};
 use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::ledger::{AckMode, Claims, Ledger, Now, Run};
+use crate::observe;
 
 /// What claiming by ids came to.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ impl Desk {
         post: &Arc<Post>,
         take: impl FnOnce(&mut State, Now) -> Result<T>,
     ) -> Result<T> {
+        let _told = observe::afterwards();
         self.check_write()?;
         self.prepare()?;
         let (mut state, now) = self.enter()?;

@@ -6,6 +6,7 @@ use crate::entry::NewEntry;
 use crate::error::{Error, Result};
 use crate::hash::partition_of;
 use crate::id::EntryId;
+use crate::observe;
 
 impl Mill {
     /// Appends an entry to a partition if that ends with `last`, or never had an entry.
@@ -15,6 +16,7 @@ impl Mill {
         last: Option<EntryId>,
         entry: &NewEntry<'_>,
     ) -> Result<EntryId> {
+        let _told = observe::afterwards();
         self.ground.check_write()?;
         entry.check(self.entry_bytes_max)?;
         let log = self.ground.log(partition)?;
@@ -36,7 +38,11 @@ impl Mill {
             with_draft(|draft| {
                 draft.push(&entry.fields(time));
                 draft.finish();
-                log.append_at(end, draft, time)
+                let placed = log.append_at(end, draft, time)?;
+                if placed.is_ok() {
+                    self.ground.note_appended(1, draft.encoded_bytes());
+                }
+                Ok(placed)
             })
         };
         let placed = match append() {

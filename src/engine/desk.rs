@@ -30,12 +30,14 @@ use super::ready::Ready;
 use super::returned::Returned;
 use super::sight::Sight;
 use super::tell::{Told, tell_exhausted};
+use super::turnover::Counting;
 use super::wake::Readers;
 use crate::assign::Assign;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::ledger::{AckMode, Claim, Event, Ledger, Now, Policy, Run};
 use crate::log::{Cursor, Log};
+use crate::observe;
 use crate::subject::Filter;
 use crate::waiters::Waiters;
 
@@ -157,7 +159,7 @@ impl Desk {
             waiters: Waiters::new(&ground.tally),
             drains: Waiters::new(&ground.tally),
             ready: Ready::new(&ground.tally),
-            board: Board::new(&ground.time),
+            board: Board::new(&ground.time, ground.source.group(&record.name)),
             readers: RwLock::default(),
             low: AtomicBool::new(!opened.log.is_ready() && !ground.looks_on()),
             unmarked: AtomicBool::new(!opened.marked),
@@ -280,11 +282,14 @@ impl Desk {
         let mut assigns = false;
         if recorded.is_ok() {
             self.ground.note_write();
-            ledger.watch(self.board.is_watched());
+            let watched = self.board.is_watched() || observe::ON;
+            ledger.watch(watched);
+            let mut counting = Counting::new(ledger);
             for event in &*events {
                 if let Event::Left { slot, .. } = event {
                     self.ready.mark(|hook| hook == *slot);
                 }
+                counting.see(event);
                 told.tell(&self.board, ledger, event);
                 assigns |= match event {
                     Event::Round(round) => !(round.open && ledger.is_open()),
@@ -298,9 +303,10 @@ impl Desk {
             if ledger.take_doom_news() {
                 self.burial.owe();
             }
-            if self.board.is_watched() {
-                tell_exhausted(&self.board, ledger.take_exhausted());
+            if watched {
+                tell_exhausted(&self.board, ledger.take_exhausted(), &mut counting);
             }
+            counting.note(&self.board.source, ledger);
         }
         if !self.drains.is_empty() {
             self.tell_drained(ledger.leased());

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::latch::Latch;
 use crate::log::{Log, Mode, Owner, OwnerKind, Salts, Settings, Staging};
+use crate::observe::{self, Signal, Source};
 use crate::start::Start;
 use crate::storage::Storage;
 use crate::tally::Tally;
@@ -42,6 +43,8 @@ pub(crate) struct Ground {
     pub(crate) addressed: Addressed,
     pub(crate) pool: Arc<Pool>,
     pub(crate) durability: Durability,
+    /// As what the stream tells what happens.
+    pub(crate) source: Source,
     /// Blocked readers and subscriptions: all of them wake for every append.
     pub(crate) audience: Waiters,
     pub(super) mode: Mode,
@@ -60,6 +63,7 @@ pub(crate) struct Terms {
     pub(crate) segment_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) mode: Mode,
+    pub(crate) source: Source,
     /// The manifest that was found is on the disk, whatever becomes of the machine.
     pub(crate) settled: Arc<AtomicBool>,
     #[cfg(test)]
@@ -101,6 +105,7 @@ impl Terms {
             staging,
             mode: self.mode,
             waiting: self.tally.clone(),
+            source: self.source.clone(),
             #[cfg(test)]
             controls: self.controls,
         }
@@ -123,6 +128,7 @@ impl Ground {
             addressed: Addressed::new(addressed),
             pool: Arc::default(),
             durability: terms.durability,
+            source: terms.source.clone(),
             mode: terms.mode,
             audience: Waiters::new(&terms.tally),
             closed: AtomicBool::new(false),
@@ -188,6 +194,12 @@ impl Ground {
             let _ =
                 self.unsynced_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that entries were appended, of so many bytes as they are encoded.
+    #[inline]
+    pub(super) fn note_appended(&self, entries: u64, bytes: u64) {
+        observe::note_often(&self.source, || Signal::Appended { entries, bytes });
     }
 
     /// When the timed flush is due.

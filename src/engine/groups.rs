@@ -19,6 +19,7 @@ use super::policy::{built_in, policy};
 use crate::assign::Assign;
 use crate::error::{Error, Result};
 use crate::limits::GROUPS_MAX;
+use crate::observe::{self, Signal, Standing};
 use crate::start::Start;
 use crate::subject::Filter;
 
@@ -165,6 +166,7 @@ pub(crate) fn open_group(
     start: Option<&Start>,
 ) -> Result<Arc<Seat>> {
     let mill = &handle.mill;
+    let _told = observe::afterwards();
     if mill.ground.looks_on() {
         return onlook::open_group(handle, name, made, plan);
     }
@@ -319,6 +321,7 @@ fn create(
 
 /// Deletes a group for good: its handles end, and one of that name made later inherits nothing.
 pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
+    let _told = observe::afterwards();
     let mut manifest = mill.manifest.lock();
     desk.check_write()?;
     let mut changed = manifest.clone();
@@ -331,6 +334,8 @@ pub(crate) fn delete_group(mill: &Mill, desk: &Desk) -> Result<()> {
     mill.desks.write().remove(&*desk.name);
     desk.delete();
     drop(manifest);
+    // Gauges of a group that is gone would stand for ever.
+    observe::note(&desk.board.source, || Signal::Standing(Standing::default()));
     desk.ready.end();
     // What cannot be removed now, the next opening removes.
     let _ = remove_directory(&*mill.ground.storage, &format!("g{}", desk.incarnation));

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::events::Cause;
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Cursor;
+use crate::observe;
 
 impl Mill {
     /// Adds `count` partitions, and gives their new number.
@@ -31,6 +32,7 @@ impl Mill {
         if count == 0 {
             return Err(Error::TooSmall { what: "the number of partitions to add", min: "1" });
         }
+        let _told = observe::afterwards();
         // Nobody makes a group meanwhile, and nobody closes the stream.
         let mut manifest = self.manifest.lock();
         self.ground.check_write()?;

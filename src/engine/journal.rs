@@ -17,6 +17,7 @@ use crate::clock::Time;
 use crate::error::{Corruption, Error, Result};
 use crate::ledger::{Event, Inconsistent, Ledger, Now, Policy, decode, encode};
 use crate::log::{Draft, Kind, Log, OwnerKind, Piece, Place, frame_bytes, room_behind};
+use crate::observe::{self, Signal};
 
 /// A segment has room for this many times its snapshot behind it.
 const SNAPSHOT_SHARE: u64 = 4;
@@ -194,6 +195,8 @@ impl Journal {
             }
             other => other?,
         }
+        let snapshot_bytes = snapshot.len() as u64;
+        observe::note(&log.settings.source, || Signal::Snapshot { bytes: snapshot_bytes });
         // The next snapshot is likely to be about as long.
         self.spare_bytes = snapshot.len() as u64 * SNAPSHOT_SHARE * 2;
         self.rolled = true;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::events::Cause;
 use crate::ledger::{MemberId, Now};
 use crate::log::Log;
+use crate::observe;
 
 /// A member that joined.
 pub(crate) struct Joined {
@@ -149,9 +150,10 @@ impl Desk {
         alive.and_then(|()| self.check()).inspect_err(|_| self.ready.clear(member))
     }
 
-    /// Calls the hooks that are marked. The caller holds no lock.
+    /// Calls the hooks that are marked, and tells what was noted. The caller holds no lock.
     pub(crate) fn call_hooks(&self) {
         self.ready.call();
+        observe::tell();
     }
 
     pub(crate) fn clear_ready(&self, member: MemberId) {

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::limits::BATCH_BYTES_MAX;
 use crate::log::{Bounds, Cursor, Outcome};
+use crate::observe::{self, Signal, Span};
 use crate::recovery::Recovery;
 
 /// The groups of a stream by name, or why one cannot be opened.
@@ -99,6 +100,7 @@ impl Mill {
     /// Makes everything that was done so far durable: first the entries, then what was done with
     /// them.
     pub(crate) fn sync(&self) -> Result<()> {
+        let _told = observe::within(&self.ground.source, Span::Sync);
         self.ground.check_write()?;
         self.ground.start_flush();
         let mut published = Vec::new();
@@ -118,6 +120,7 @@ impl Mill {
 
     /// Does what is due, and says when to call again.
     pub(crate) fn maintain(&self) -> Result<Option<Duration>> {
+        let _told = observe::within(&self.ground.source, Span::Maintain);
         self.ground.check_write()?;
         self.flush_if_due()?;
         // Asked before: what comes due meanwhile is not done, and nobody else may look for it.
@@ -203,6 +206,7 @@ impl Mill {
         if self.ground.storage.forked() {
             return Err(Error::Forked);
         }
+        let _told = observe::within(&self.ground.source, Span::Close);
         let mut lock = self.lock.lock();
         // Whoever is making or deleting a group, or adds partitions, ends before, or finds the stream
         // closed.
@@ -223,6 +227,7 @@ impl Mill {
             outcome = outcome.and(desk.close());
         }
         *lock = None;
+        observe::note(&self.ground.source, || Signal::Closed);
         drop(unchanging);
         drop(lock);
         for desk in desks {

@@ -19,6 +19,7 @@
 //! | `position` | what is done to it as a whole |
 //! | `council` | asking its strategy who owns what |
 //! | `tell` | telling those who listen |
+//! | `turnover` | telling the same, and how much, to those who observe the process |
 //! | `returned` | what dropped handles leave there |
 //! | `wake`, `ready` | waking blocked reads, and telling those who do not block |
 //! | `steer` | pausing, draining and altering it |
@@ -92,6 +93,7 @@ mod sight;
 mod steer;
 mod tell;
 mod tour;
+mod turnover;
 mod uncalled;
 mod unique;
 mod wake;

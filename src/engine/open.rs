@@ -21,6 +21,7 @@ use crate::latch::Latch;
 use crate::limits;
 pub(crate) use crate::limits::micros;
 use crate::log::{Log, Mode, OwnerKind, Salts};
+use crate::observe::{self, Signal, Source, Span};
 use crate::recovery::{PartitionRecovery, Recovery};
 use crate::retention::Retention;
 use crate::storage::{Onlooker, Storage};
@@ -132,13 +133,15 @@ pub(crate) fn duration(micros: u64) -> std::time::Duration {
 impl Mill {
     /// Opens a stream, making it or recovering it as needed.
     pub(crate) fn open(storage: Arc<dyn Storage>, made: Made, plan: Plan) -> Result<Arc<Self>> {
+        let source = Source::stream(&storage.locate(""));
+        let _told = observe::within(&source, Span::Open);
         let storage = match made {
             Made::ReadOnly => Arc::new(Onlooker::new(storage)),
             Made::IfMissing | Made::New | Made::Before => storage,
         };
         refuse_foreign(&*storage, made)?;
         let lock = take_lock(&*storage, made)?;
-        let latch = Arc::new(Latch::default());
+        let latch = Arc::new(Latch::new(&source));
         let salts = Arc::new(plan.salts());
         let manifest = settle_manifest(&*storage, made, &plan, &latch, &salts)?;
         if made != Made::ReadOnly {
@@ -158,6 +161,7 @@ impl Mill {
             segment_bytes: manifest.segment_bytes,
             durability,
             mode: if made == Made::ReadOnly { Mode::Read } else { Mode::Write },
+            source,
             settled: Arc::default(),
             #[cfg(test)]
             controls: plan.trial.controls,
@@ -182,6 +186,11 @@ impl Mill {
             ground,
         };
         mill.judge();
+        observe::note(&mill.ground.source, || Signal::Opened {
+            partitions: mill.ground.logs.len(),
+            groups: mill.desks.read().len(),
+            unclean: mill.recovery.partitions.len(),
+        });
         Ok(Arc::new(mill))
     }
 }
@@ -315,7 +324,13 @@ fn open_desks(terms: &Terms, ground: &Arc<Ground>, records: &[GroupRecord]) -> R
     let mut desks = Desks::new();
     for record in records {
         let desk = match open_desk(terms, ground, record) {
-            Err(error @ (Error::Corrupt(_) | Error::NewerFormat { .. })) => Err(Arc::new(error)),
+            Err(error @ (Error::Corrupt(_) | Error::NewerFormat { .. })) => {
+                if error.is_corrupt() {
+                    let source = ground.source.group(&record.name);
+                    observe::note(&source, || Signal::Rot { what: error.to_string().into() });
+                }
+                Err(Arc::new(error))
+            }
             other => Ok(other?),
         };
         desks.insert(record.name.clone(), desk);

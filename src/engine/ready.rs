@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::RwLock;
 
 use crate::ledger::MemberId;
+use crate::observe;
 use crate::tally::Tally;
 
 /// What a consumer wants to be called.
@@ -155,7 +156,7 @@ impl Ready {
         }
     }
 
-    /// Calls the hooks when the value is dropped. Made before any lock is taken, it is dropped
+    /// Calls the hooks when the value is dropped, and tells what was noted. Made before any lock is taken, it is dropped
     /// after all of them are given back.
     pub(super) fn afterwards(&self) -> Afterwards<'_> {
         Afterwards { ready: self }
@@ -174,6 +175,7 @@ impl Drop for Afterwards<'_> {
         if self.ready.is_marked() && !std::thread::panicking() {
             self.ready.call();
         }
+        observe::tell();
     }
 }
 

@@ -37,6 +37,7 @@ use crate::limits::{aged, lasting, within};
 use crate::log::retain::{Limits, choose};
 use crate::log::{self, Log};
 use crate::loss::Loss;
+use crate::observe::{self, Refusal, Signal, Span};
 use crate::retention::Retention;
 
 /// What a stream's retention is, and what it came to.
@@ -135,7 +136,9 @@ impl Mill {
         if bound().is_some() {
             self.retain_quietly()?;
         }
-        bound().map_or(Ok(()), |bound| Err(bound.error()))
+        let Some(bound) = bound() else { return Ok(()) };
+        observe::note(&self.ground.source, || Signal::Refused(Refusal::StreamFull));
+        Err(bound.error())
     }
 
     /// Whether an append that found the disk full may try again, because something went.
@@ -158,6 +161,7 @@ impl Mill {
 
     /// Removes what may go.
     pub(crate) fn retain(&self) -> Result<Trimmed> {
+        let _told = observe::within(&self.ground.source, Span::Trim);
         let _calls = self.hooks_afterwards();
         self.retain_quietly()
     }
@@ -177,6 +181,7 @@ impl Mill {
 
     /// Removes the whole segments of a partition that lie below `id`. Says how many entries went.
     pub(crate) fn trim_before(&self, id: EntryId) -> Result<u64> {
+        let _told = observe::within(&self.ground.source, Span::Trim);
         self.ground.check_write()?;
         let _calls = self.hooks_afterwards();
         let _steady = self.steady();
@@ -289,7 +294,12 @@ impl Mill {
         if outcome.as_ref().map_or(true, |trimmed| trimmed.ring) {
             drop(self.wake(partition));
         }
-        outcome.map(|trimmed| (trimmed.first, trimmed.end, trimmed.bytes))
+        let log::Trimmed { first: start, end, bytes, .. } = outcome?;
+        if end > start || bytes > 0 {
+            let trimmed = || Signal::Trimmed { partition, start, end, bytes };
+            observe::note(&self.ground.source, trimmed);
+        }
+        Ok((start, end, bytes))
     }
 
     /// Finds out which partitions are full: those of which a limit says that something is to go,
@@ -308,7 +318,11 @@ impl Mill {
         let crowded = self.candidates().filter_map(|(p, log)| Some((p, bound_of(log)?)));
         let mut held = keeper.crowded.lock();
         *held = crowded.collect();
-        keeper.full.store(!held.is_empty(), Ordering::Relaxed);
+        let was_full = keeper.full.swap(!held.is_empty(), Ordering::Relaxed);
+        if !was_full && !held.is_empty() {
+            let full = || Signal::Full { partitions: held.len() };
+            observe::note(&self.ground.source, full);
+        }
     }
 
     /// For each partition who keeps its oldest segment from going, in order of the partitions.

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::Cause;
 use crate::id::EntryId;
 use crate::ledger::{AckMode, Policy, Standing};
+use crate::observe;
 use crate::waiters::Woken;
 
 impl Desk {
@@ -110,6 +111,7 @@ impl Desk {
 /// Gives a group that is in use other settings. A strategy that fails refuses all of them.
 pub(crate) fn alter_group(seat: &Seat, plan: &GroupPlan) -> Result<()> {
     let (mill, desk) = (&seat.handle.mill, &seat.desk);
+    let _told = observe::afterwards();
     mill.ground.check_mode()?;
     check_target(mill, plan)?;
     check_filter(desk.filter.as_ref(), plan.filter.as_ref())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Board, Notices};
+use super::turnover::Counting;
 use crate::error::Gone;
 use crate::events::{Cause, Event, Fate};
 use crate::ledger::{self, Exhausted, Ledger, NOBODY, Pass, Round, Settle, Skip, Spent};
@@ -135,13 +136,17 @@ impl Told {
 }
 
 /// Tells of entries that came to the end of their attempts.
-pub(super) fn tell_exhausted(board: &Board, spent: Vec<Spent>) {
+pub(super) fn tell_exhausted(board: &Board, spent: Vec<Spent>, counting: &mut Counting) {
     for Spent { run, attempts, then, reason } in spent {
         let fate = match then {
             Exhausted::Park => Fate::Parked,
             Exhausted::Discard => Fate::Discarded,
             Exhausted::DeadLetter => Fate::DeadLettered,
         };
+        counting.see_spent(&board.source, run, attempts, fate);
+        if !board.is_watched() {
+            continue;
+        }
         for id in run.ids() {
             let reason = reason.as_deref().map(str::to_owned);
             board.post(Event::Exhausted { id, attempts, reason, fate });

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::id::EntryId;
 use crate::limits::{BATCH_BYTES_MAX, UNIQUE_WINDOW_MAX, lasting, micros};
 use crate::log::{Bounds, Cursor, Field};
+use crate::observe;
 
 /// So many entries are read at a time.
 const READ_MAX: u32 = 1_024;
@@ -113,6 +114,7 @@ impl Mill {
         key: &[u8],
         window: Duration,
     ) -> Result<(EntryId, bool)> {
+        let _told = observe::afterwards();
         self.ground.check_write()?;
         check(key, window)?;
         let _calls = self.hooks_afterwards();

@@ -228,6 +228,11 @@ impl Ledger {
         self.entries.window(partition).map_or(0, |window| window.pending)
     }
 
+    /// What was done since the group was made.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
     pub(crate) fn counts(&self, now: Moment) -> Counts {
         let index = &self.entries.index;
         let delayed = index.due.delayed(now);

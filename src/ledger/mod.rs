@@ -97,7 +97,9 @@ pub(crate) use codec::{decode, encode};
 pub(crate) use defer::Deferral;
 pub(crate) use deliver::Then;
 pub(crate) use doom::{Doomed, Intent, Revival};
-pub(crate) use event::{Claim, Event, MemberId, Pass, Round, Run, Settle, Skip};
+pub(crate) use event::{
+    Claim, Event, MemberId, Pass, Round, Run, Settle, Skip, Totals, Wait as Waiting,
+};
 pub(crate) use owner::NOBODY;
 pub(crate) use policy::{AckMode, Exhausted, OnTrimmed, Policy};
 pub(crate) use rebalance::{Roster, Target};

@@ -28,6 +28,7 @@ use super::segment::{Origin, Segment};
 use super::settings::{Settings, Staging};
 use super::view::{Breaks, View};
 use crate::error::{Error, Result};
+use crate::observe::{self, Signal, Stopwatch};
 use crate::storage::Region;
 
 /// So many sealed segments may wait for a flush; each keeps a descriptor.
@@ -258,9 +259,12 @@ impl Log {
         let active = writer.active.as_mut().expect("room was made in an active segment");
         if !active.is_ready(bytes) {
             if active.closed || !active.fits(bytes, active.region.len()) {
-                active.regrow(&self.settings)?;
+                active
+                    .regrow(&self.settings)
+                    .inspect_err(|error| self.settings.note_refusal(error))?;
             }
-            active.populate(bytes, &self.settings)?;
+            let populated = active.populate(bytes, &self.settings);
+            populated.inspect_err(|error| self.settings.note_refusal(error))?;
         }
         Ok(writer)
     }
@@ -292,6 +296,7 @@ impl Log {
         time: u64,
         snapshot: Option<&Draft>,
     ) -> Result<()> {
+        let watch = Stopwatch::start();
         let made = match spare.take_if(|spare| spare.head.capacity >= needed) {
             Some(made) => made,
             // One that is too short stays until there is a longer one, which takes its place.
@@ -302,6 +307,13 @@ impl Log {
         if outcome.is_err() {
             // It is durable and empty, so the next roll can have it.
             *spare = Some(made);
+        } else {
+            observe::note(&self.settings.source, || Signal::Rolled {
+                which: self.settings.which(),
+                sequence: made.head.sequence,
+                bytes: made.head.capacity,
+                took: watch.read(),
+            });
         }
         outcome
     }
@@ -359,7 +371,7 @@ impl Log {
             capacity,
             created: time,
         };
-        let region = create(settings, &head)?;
+        let region = create(settings, &head).inspect_err(|error| settings.note_refusal(error))?;
         Ok(Spare { head, region })
     }
 

@@ -20,6 +20,7 @@ use super::segment::{Segment, file_name};
 use super::settings::Mode;
 use super::view::Breaks;
 use crate::error::{Corruption, Error, Result};
+use crate::observe::{self, Signal};
 use crate::storage::Region;
 
 /// So many sealed segments of one log stay mapped.
@@ -274,13 +275,15 @@ impl Log {
     /// The error for bytes that cannot be believed.
     pub(crate) fn rot(&self, sequence: u64, position: u64, offset: u64) -> Error {
         let path = self.settings.path(&file_name(sequence));
-        Error::Corrupt(Box::new(Corruption {
+        let rot = Error::Corrupt(Box::new(Corruption {
             file: self.settings.storage.locate(&path),
             position,
             first: Some(offset),
             end: None,
             what: "a frame that was complete no longer matches its checksum",
-        }))
+        }));
+        observe::note(&self.settings.source, || Signal::Rot { what: rot.to_string().into() });
+        rot
     }
 }
 

@@ -19,6 +19,7 @@ use super::header::Floor;
 use super::segment::{Segment, draft_name, file_name};
 use super::settings::{Mode, Staging};
 use crate::error::{Error, Result};
+use crate::observe::{self, Signal, Stopwatch};
 use crate::storage::Region;
 
 /// Who leads.
@@ -83,7 +84,12 @@ impl Log {
         self.settings.latch.check()?;
         state.running = true;
         drop(state);
+        let watch = Stopwatch::start();
         let outcome = self.lead();
+        if outcome.is_ok() {
+            let synced = || Signal::Synced { which: self.settings.which(), took: watch.read() };
+            observe::note(&self.settings.source, synced);
+        }
         self.flush.lock().running = false;
         self.flushed.notify_all();
         outcome

@@ -31,6 +31,7 @@ use super::start::{closing_footer, ends_at_floor, journal_start, partition_start
 use super::tail::{End, Found, Verdict, find_end};
 use super::view::Breaks;
 use crate::error::{Corruption, Error, Result};
+use crate::observe::{self, Signal};
 use crate::storage::{Access, Region};
 
 pub(super) const OPENING_DAMAGED: &str = "the segment's opening is damaged";
@@ -73,7 +74,16 @@ impl Log {
             Mode::Read => log.salvage(&names)?,
             Mode::Write => {
                 log.remove_drafts(&names)?;
-                log.recover(log.find(&names)?)?
+                let recovery = log.recover(log.find(&names)?)?;
+                if let Some(torn) = &recovery.torn {
+                    observe::note(&log.settings.source, || Signal::Torn {
+                        log: log.settings.dir.as_str().into(),
+                        end: torn.offset,
+                        bytes: torn.bytes,
+                        segments: torn.segments,
+                    });
+                }
+                recovery
             }
         };
         Ok((log, recovery))

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::create::Salts;
-use super::header::Owner;
+use super::header::{Owner, OwnerKind};
+use crate::error::Error;
 use crate::latch::Latch;
+use crate::observe::{self, Refusal, Signal, Source, Which};
 use crate::storage::{Access, Storage};
 use crate::tally::Tally;
 
@@ -24,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     /// How many readers wait anywhere in the stream.
     pub(crate) waiting: Tally,
+    /// As what it tells what happens.
+    pub(crate) source: Source,
     #[cfg(test)]
     pub(crate) controls: Controls,
 }
@@ -57,6 +61,22 @@ pub(crate) enum Staging {
 }
 
 impl Settings {
+    /// Which kind of log it is, for who is told.
+    pub(super) fn which(&self) -> Which {
+        match self.owner.kind {
+            OwnerKind::Partition => Which::Partition,
+            OwnerKind::Journal => Which::Journal,
+        }
+    }
+
+    /// Notes that the disk had no room, if that is what went wrong.
+    #[cold]
+    pub(super) fn note_refusal(&self, error: &Error) {
+        if error.is_disk_full() {
+            observe::note(&self.source, || Signal::Refused(Refusal::DiskFull));
+        }
+    }
+
     /// The path of a file in the log's directory.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)

@@ -25,7 +25,7 @@ use lexer::{bare, functions, lines_before_tests, names_after, words};
 /// Modules of `src`, lowest layer first. A module may name those of lower layers and itself; its
 /// peers too where the layer says so. A root file and a folder of the same name are one module.
 const LAYERS: &[Layer] = &[
-    Layer { modules: &["error", "id"], peers: true },
+    Layer { modules: &["error", "id", "observe"], peers: true },
     Layer {
         modules: &[
             "assign",

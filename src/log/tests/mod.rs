@@ -116,6 +116,7 @@ impl Setup {
             staging: self.staging,
             mode: super::Mode::Write,
             waiting: Tally::default(),
+            source: crate::observe::Source::default(),
             controls: self.controls,
         }
     }
