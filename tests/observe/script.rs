@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millstream::assign::{Assign, Assignment, RoundRobin, View};
@@ -13,7 +14,7 @@ use millstream::{
 const PAGE: &str = include_str!("../../docs/OBSERVING.md");
 
 /// The cells of the rows of the page's tables whose first column is called `first`.
-pub fn rows(first: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(first: &str) -> Vec<Vec<String>> {
     let head = format!("| {first} |");
     let table = PAGE.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
     let rows = table.take_while(|line| line.starts_with('|'));
@@ -44,7 +45,7 @@ fn options(stream: &Stream, name: &str) -> GroupOptions {
 }
 
 /// Does it all. `listen` gets the stream and a group of it as soon as they are there.
-pub fn run(dir: &Path, listen: impl FnOnce(&Stream, &Group)) {
+pub(crate) fn run(dir: &Path, listen: impl FnOnce(&Stream, &Group)) {
     let clock = ManualClock::new();
     let path = dir.join("orders");
     let stream = Stream::options().partitions(2).segment_bytes(4096).clock(clock.clone());
@@ -60,7 +61,6 @@ pub fn run(dir: &Path, listen: impl FnOnce(&Stream, &Group)) {
     stream.maintain().unwrap();
     group.delete().unwrap();
     stream.close().unwrap();
-    drop((group, stream));
     fill(&clock);
     damage(dir);
 }
@@ -86,7 +86,7 @@ fn deliver(stream: &Stream, group: &Group, clock: &ManualClock) {
     for delivery in second.try_read(9).unwrap() {
         delivery.reject("broken").unwrap();
     }
-    group.skip(EntryId::new(0, 4), EntryId::new(0, 5)).unwrap();
+    group.skip(0, 4..5).unwrap();
     first.leave().unwrap();
     clock.advance(Duration::from_secs(60));
     stream.maintain().unwrap();
@@ -100,15 +100,16 @@ fn bury(stream: &Stream, clock: &ManualClock) {
     let letters = Stream::options().clock(clock.clone()).in_memory().unwrap();
     let discards = options(stream, "discards").on_exhausted(Exhausted::Discard);
     let buries = options(stream, "buries").on_exhausted(Exhausted::DeadLetter(letters.clone()));
-    for group in [discards, buries] {
-        let worker = group.open(Start::Earliest).unwrap().join("worker").unwrap();
-        for delivery in worker.try_read(1).unwrap() {
-            delivery.reject("broken").unwrap();
-        }
-        letters.close().unwrap_or_default();
-        for delivery in worker.try_read(1).unwrap() {
-            drop(delivery.reject("later"));
-        }
+    let worker = discards.open(Start::Earliest).unwrap().join("worker").unwrap();
+    for delivery in worker.try_read(1).unwrap() {
+        delivery.reject("broken").unwrap();
+    }
+    let worker = buries.open(Start::Earliest).unwrap().join("worker").unwrap();
+    let mut letters = Some(letters);
+    for delivery in worker.try_read(2).unwrap() {
+        delivery.reject("broken").unwrap();
+        // The second one has to wait.
+        letters.take().map_or(Ok(()), Stream::close).unwrap();
     }
 }
 
@@ -122,10 +123,10 @@ fn trim(stream: &Stream) {
 /// A stream that is full, and whose group's journal begins again with a snapshot.
 fn fill(clock: &ManualClock) {
     let options = Stream::options().segment_bytes(4096).clock(clock.clone());
-    let options = options.retention(Retention::settled().or_entries(5));
+    let options = options.retention(Retention::settled().entries(5));
     let stream = options.in_memory().unwrap();
     let group = stream.group("slow").open(Start::Earliest).unwrap();
-    let full = (0..100).any(|_| matches!(stream.append([0; 900]), Err(Error::StreamFull { .. })));
+    let full = (0..100).any(|_| matches!(stream.append(&[0; 900]), Err(Error::StreamFull { .. })));
     assert!(full);
     let worker = group.join("worker").unwrap();
     for _ in 0..2_000 {
@@ -175,4 +176,17 @@ fn damage(dir: &Path) {
         file.set_len(64).unwrap();
     }
     assert!(matches!(cut.sync(), Err(Error::Poisoned { .. })));
+}
+
+/// Calls that a recorder or subscriber may make of a stream that it is told of. They would wait for
+/// ever if the call that tells held a lock. Appends tell of themselves, so there are few.
+pub(crate) fn call_back(stream: &Stream, group: &Group, appends: &AtomicU32) {
+    if appends.fetch_add(1, Ordering::Relaxed) < 100 {
+        drop(stream.append("from within"));
+    }
+    drop(stream.info());
+    drop(group.info());
+    // The lock of the manifest, and those of the writers.
+    drop(stream.group("missing").open_existing());
+    drop(stream.reader(Start::Latest).and_then(|reader| reader.read_timeout(1, Duration::ZERO)));
 }
