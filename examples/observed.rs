@@ -1,4 +1,5 @@
 //! A stream that is observed: events as lines, and metrics as the page that Prometheus reads.
+#![expect(clippy::print_stdout, reason = "an example talks")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

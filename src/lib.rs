@@ -259,6 +259,16 @@
 //!   codec, and depends on `serde_json`.
 //! - `cli` builds the binary `millstream`, which looks into a stream's directory from outside and mends it:
 //!   `cargo install millstream --features cli`, then `millstream --help`. It changes nothing of the library.
+//! - `metrics`: counters, histograms and gauges by the `metrics` facade: entries in and out, syncs
+//!   and rebalances with their times, and what a group still has to do
+#![cfg_attr(feature = "metrics", doc = "  ([`Stream::observe`])")]
+#![cfg_attr(not(feature = "metrics"), doc = "  (`Stream::observe`)")]
+//!   for each page that is rendered.
+//! - `tracing`: events for what an operator wants to know (a torn tail, a full disk, a member that came
+//!   or went, an entry that was given up), and spans around opening, flushing, trimming and closing.
+//!
+//! Both call the program's recorder or subscriber where no lock is held, by the thread whose call it
+//! was. The page `observing` lists all names. The example `observed` shows both.
 //!
 //! # Trusting the files
 //!
@@ -292,6 +302,10 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/OBSERVING.md")]
+pub mod observing {}
 
 pub mod assign;
 mod backoff;

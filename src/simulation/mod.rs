@@ -20,6 +20,7 @@
 //! | `letters` | a stream and its dead-letter stream, cut together |
 //! | `redriving` | letters are brought back in bulk, and that is cut short anywhere |
 //! | `reviving` | letters are brought back among all else, and that is cut short anywhere |
+//! | `observed` | a full disk is told to who observes the process |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -37,6 +38,8 @@ mod growing;
 mod item;
 mod letters;
 mod modes;
+#[cfg(feature = "tracing")]
+mod observed;
 mod positions;
 mod redriving;
 mod retaining;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use millstream::assign::{Assign, Assignment, RoundRobin, View};
 use millstream::{
-    Backoff, EntryId, Error, Exhausted, Group, GroupOptions, ManualClock, Retention, Start, Stream,
+    Backoff, Delivery, EntryId, Error, Exhausted, Group, GroupOptions, ManualClock, Retention,
+    Start, Stream,
 };
 
 const PAGE: &str = include_str!("../../docs/OBSERVING.md");
@@ -79,7 +80,7 @@ fn deliver(stream: &Stream, group: &Group, clock: &ManualClock) {
     }
     // What lies in a batch unseen is released when it is dropped; what is kept expires.
     drop(first.try_read(9).unwrap());
-    let held: Vec<_> = second.try_read(2).unwrap().into_iter().map(|d| d.detach()).collect();
+    let held: Vec<_> = second.try_read(2).unwrap().into_iter().map(Delivery::detach).collect();
     assert!(!held.is_empty());
     clock.advance(Duration::from_secs(11));
     stream.maintain().unwrap();

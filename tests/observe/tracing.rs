@@ -1,5 +1,6 @@
 //! What is told by the facade `tracing`: every event and span of the page, and no other; to a
 //! subscriber that calls the stream it is told of.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod script;
 

@@ -5,6 +5,7 @@ use std::thread;
 use super::*;
 use crate::clock::{ManualClock, time_of};
 use crate::error::Gone;
+use crate::observe::Source;
 
 fn event(generation: u64) -> Event {
     Event::Left { consumer: "worker".into(), why: Gone::Expired, generation }
@@ -16,7 +17,7 @@ fn events(generations: impl IntoIterator<Item = u64>) -> Vec<Event> {
 
 fn board() -> (Board, ManualClock) {
     let clock = ManualClock::new();
-    (Board::new(&time_of(&clock)), clock)
+    (Board::new(&time_of(&clock), Source::default()), clock)
 }
 
 #[test]
