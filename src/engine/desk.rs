@@ -291,12 +291,7 @@ impl Desk {
                 }
                 counting.see(event);
                 told.tell(&self.board, ledger, event);
-                assigns |= match event {
-                    Event::Round(round) => !(round.open && ledger.is_open()),
-                    Event::Left { .. } => !ledger.is_open(),
-                    Event::Evicted { .. } => true,
-                    _ => false,
-                };
+                assigns |= Readers::change_by(ledger, event);
                 census.follow(&self.ground.logs, ledger, event);
                 ledger.apply(event);
             }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use super::desk::{Desk, State};
 use crate::clock::Moment;
-use crate::ledger::{Claim, Ledger, NOBODY, Now};
+use crate::ledger::{Claim, Event, Ledger, NOBODY, Now};
 use crate::log::Log;
 
 /// Who reads what.
@@ -22,6 +22,16 @@ pub(super) enum Readers {
 }
 
 impl Readers {
+    /// Whether an event, that is about to be applied, changes who reads what.
+    pub(super) fn change_by(ledger: &Ledger, event: &Event) -> bool {
+        match event {
+            Event::Round(round) => !(round.open && ledger.is_open()),
+            Event::Left { .. } => !ledger.is_open(),
+            Event::Evicted { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(super) fn of(ledger: &Ledger) -> Self {
         if ledger.is_open() { Self::Open } else { Self::Owners(ledger.readers().collect()) }
     }

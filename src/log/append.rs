@@ -28,7 +28,7 @@ use super::segment::{Origin, Segment};
 use super::settings::{Settings, Staging};
 use super::view::{Breaks, View};
 use crate::error::{Error, Result};
-use crate::observe::{self, Signal, Stopwatch};
+use crate::observe::Stopwatch;
 use crate::storage::Region;
 
 /// So many sealed segments may wait for a flush; each keeps a descriptor.
@@ -308,12 +308,7 @@ impl Log {
             // It is durable and empty, so the next roll can have it.
             *spare = Some(made);
         } else {
-            observe::note(&self.settings.source, || Signal::Rolled {
-                which: self.settings.which(),
-                sequence: made.head.sequence,
-                bytes: made.head.capacity,
-                took: watch.read(),
-            });
+            self.settings.note_roll(&made.head, &watch);
         }
         outcome
     }

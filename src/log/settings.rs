@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::create::Salts;
-use super::header::{Owner, OwnerKind};
+use super::header::{Head, Owner, OwnerKind};
 use crate::error::Error;
 use crate::latch::Latch;
-use crate::observe::{self, Refusal, Signal, Source, Which};
+use crate::observe::{self, Refusal, Signal, Source, Stopwatch, Which};
 use crate::storage::{Access, Storage};
 use crate::tally::Tally;
 
@@ -75,6 +75,16 @@ impl Settings {
         if error.is_disk_full() {
             observe::note(&self.source, || Signal::Refused(Refusal::DiskFull));
         }
+    }
+
+    /// Notes that the log goes on in a new segment.
+    pub(super) fn note_roll(&self, head: &Head, watch: &Stopwatch) {
+        observe::note(&self.source, || Signal::Rolled {
+            which: self.which(),
+            sequence: head.sequence,
+            bytes: head.capacity,
+            took: watch.read(),
+        });
     }
 
     /// The path of a file in the log's directory.
