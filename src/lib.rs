@@ -164,54 +164,7 @@
 //! entries that were leased when the process died, one before its last attempt is handed out alone
 //! afterwards, so that what kills its process every time is exhausted alone.
 //!
-//! # Limits and defaults
-//!
-//! Everything has a bound. What goes over it is refused with an error that names the bound.
-//!
-//! | what | default | bound |
-//! |---|---|---|
-//! | [`partitions`](StreamOptions::partitions) | 1 | 1 to 16,384; [more later](Stream::add_partitions), never fewer |
-//! | [`segment_bytes`](StreamOptions::segment_bytes) | 64 MiB | 4 KiB to 1 GiB; a first segment has 1 MiB (a group's journal: 64 KiB), each next twice as much |
-//! | [`entry_bytes_max`](StreamOptions::entry_bytes_max) | 16 MiB | 16 MiB and a quarter of `segment_bytes` |
-//! | an appended batch | | 16 MiB and about 15/16 of `segment_bytes` |
-//! | what one read returns | | 16 MiB, after at least one entry |
-//! | key | | 4,096 bytes |
-//! | subject | | 255 bytes |
-//! | [`filter`](GroupOptions::filter) | everything | 64 patterns of 255 bytes |
-//! | subjects counted in a segment | | 1,024, in a sixteenth of it; with more it is walked once to count lag |
-//! | entries that a filter leaves out, in one go | | 4,096 or 1 MiB; then the read lets others in and goes on |
-//! | headers | | 64, with names of 1 to 255 bytes |
-//! | [`deliver_after`](NewEntry::deliver_after) | | 365 days |
-//! | a unique key | | 1 to 4,096 bytes |
-//! | the window of [`append_unique`](Stream::append_unique) | | 1 microsecond to 7 days |
-//! | [`unique_max`](StreamOptions::unique_max) | 1,000,000 | 1 to 2<sup>30</sup> |
-//! | names of groups and consumers | | 1 to 255 bytes without control characters |
-//! | groups | | 10,000 |
-//! | members of a group | | 65,535 |
-//! | [`retention`](StreamOptions::retention) | keeps everything | bytes and entries: at least 1; age: 1 microsecond to 100 years; idle: to 365 days |
-//! | [`durability`](StreamOptions::durability) | `Os` | `Every`: 1 microsecond to 365 days |
-//! | [`lease`](GroupOptions::lease) | 30 s | 1 microsecond to 365 days |
-//! | [`session_timeout`](GroupOptions::session_timeout) | the lease, at least 30 s | as the lease |
-//! | [`max_deliveries`](GroupOptions::max_deliveries) | 16 | 1 to 8,000 |
-//! | [`backoff`](GroupOptions::backoff) | 100 ms, doubling up to 30 s | 0 to 365 days, 1 to 64 steps |
-//! | [`on_exhausted`](GroupOptions::on_exhausted) | [`Park`](Exhausted::Park) | |
-//! | [`max_in_flight`](GroupOptions::max_in_flight) | 100,000 | leased or waiting: 2<sup>30</sup> |
-//! | [`max_in_flight_per_consumer`](GroupOptions::max_in_flight_per_consumer) | none | |
-//! | [`max_in_flight_bytes`](GroupOptions::max_in_flight_bytes) | none | one entry always goes |
-//! | [`strategy`](GroupOptions::strategy) | [`Shared`](assign::Shared) | |
-//! | [`revocation_timeout`](GroupOptions::revocation_timeout) | 60 s | as the lease |
-//! | [`ack_mode`](GroupOptions::ack_mode) | [`Explicit`](AckMode::Explicit) | |
-//! | [`on_trimmed`](GroupOptions::on_trimmed) | [`Earliest`](OnTrimmed::Earliest) | |
-//! | rows of one [`PendingQuery`] | 1,000 | as many as it asks for |
-//! | when leases were given, for dead letters | | 1,024 points in each group that has a dead-letter stream; then coarser |
-//! | when leases were given, for idle times | | 65,536 points in each group; older ones get coarser |
-//! | [`delayed_max`](GroupOptions::delayed_max) | 1,000,000 | 0 to 2<sup>30</sup> |
-//! | the reason of a [`reject`](Delivery::reject) | | its first 1,024 bytes are kept |
-//! | rows of a [`ParkedQuery`] or [`LetterQuery`] | 1,000 | |
-//! | events that wait in one [`Events`] | | 1,024; those that do not fit are counted |
-//! | events that wait for one consumer | | 256, likewise |
-//! | buffers kept for reads | | 16 of at most 1 MiB |
-//! | sealed segments that stay mapped | | 8 of each partition |
+#![doc = include_str!("../docs/LIMITS.md")]
 //!
 //! # Crash and recovery
 //!
@@ -255,20 +208,11 @@
 //! # Feature flags, none of which is on by default
 //!
 //! - `typed` adds the module of that name: streams and groups of values, encoded by bincode or a codec of
-//!   one's own, where a payload that is no value says so and stops nobody. `json` adds `typed` and JSON as a
-//!   codec, and depends on `serde_json`.
+//!   one's own, where a payload that is no value says so and stops nobody. `json` adds JSON as a codec.
 //! - `cli` builds the binary `millstream`, which looks into a stream's directory from outside and mends it:
 //!   `cargo install millstream --features cli`, then `millstream --help`. It changes nothing of the library.
-//! - `metrics`: counters, histograms and gauges by the `metrics` facade: entries in and out, syncs
-//!   and rebalances with their times, and what a group still has to do
-#![cfg_attr(feature = "metrics", doc = "  ([`Stream::observe`])")]
-#![cfg_attr(not(feature = "metrics"), doc = "  (`Stream::observe`)")]
-//!   for each page that is rendered.
-//! - `tracing`: events for what an operator wants to know (a torn tail, a full disk, a member that came
-//!   or went, an entry that was given up), and spans around opening, flushing, trimming and closing.
-//!
-//! Both call the program's recorder or subscriber where no lock is held, by the thread whose call it
-//! was. The page `observing` lists all names. The example `observed` shows both.
+//! - `metrics` and `tracing` tell the facades of those names what happens, where no lock is held. The page
+//!   `observing` lists all names; the example `observed` shows both.
 //!
 //! # Trusting the files
 //!
@@ -280,10 +224,9 @@
 //!
 //! # How it is tested
 //!
-//! Tests are named after the facts they show. The ledger of who holds what is run against a naive model. The log
-//! runs on a simulated disk that loses, at a power cut, any of what was not synced, and on one
-//! where the n-th call fails, for all n. So does the whole stream: hundreds of thousands of cuts, cuts
-//! within recovery included, are held against an oracle. Real processes are killed. Every byte of
+//! Tests are named after the facts they show. The ledger of who holds what is run against a naive model; the
+//! log, and the whole stream, on a simulated disk that loses at a power cut any of what was not synced, and on
+//! one where the n-th call fails, for all n, against an oracle. Real processes are killed. Every byte of
 //! small streams is flipped, and every length cut; fuzz targets forge the sums as well.
 //! A directory of each released version is opened by the tests. Time is a [`ManualClock`], which
 //! is there for your tests too; no test sleeps.

@@ -12,12 +12,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::append::{Log, Unsynced};
+use super::append::Log;
 use super::capacity::bounded;
 use super::create;
 use super::header::Floor;
 use super::segment::{Segment, draft_name, file_name};
 use super::settings::{Mode, Staging};
+use super::writer::Unsynced;
 use crate::error::{Error, Result};
 use crate::observe::{self, Signal, Stopwatch};
 use crate::storage::Region;

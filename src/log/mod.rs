@@ -12,7 +12,8 @@
 //! | `index` | marks by offset and time, their footer, rebuilding them |
 //! | `settings` | what a log is told when it is opened |
 //! | `active` | the segment that is appended to |
-//! | `append` | the writer: appending, rolling, sealing |
+//! | `append` | appending, rolling, sealing |
+//! | `writer` | what only the appender touches |
 //! | `conditional` | appending only if the log ends where it is believed to end |
 //! | `placed` | what an append came to |
 //! | `flush` | what is durable: flushing, group commit, closing |
@@ -62,6 +63,7 @@ mod tail;
 mod tests;
 mod trim;
 mod view;
+mod writer;
 
 pub(crate) use append::Log;
 pub(crate) use capacity::room_behind;

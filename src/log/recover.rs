@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::append::{Log, Writer};
+use super::append::Log;
 use super::create;
 use super::flush::FlushState;
 use super::frame::ALIGN;
@@ -30,6 +30,7 @@ use super::settings::{Mode, Settings, Staging};
 use super::start::{closing_footer, ends_at_floor, journal_start, partition_start, used_behind};
 use super::tail::{End, Found, Verdict, find_end};
 use super::view::Breaks;
+use super::writer::Writer;
 use crate::error::{Corruption, Error, Result};
 use crate::observe::{self, Signal};
 use crate::storage::{Access, Region};
