@@ -11,3 +11,5 @@ mod mending;
 mod run;
 mod shapes;
 mod states;
+#[cfg(unix)]
+mod watch;

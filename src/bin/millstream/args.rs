@@ -8,6 +8,7 @@ use millstream::EntryId;
 
 use super::exit::CODES;
 use super::place::{Ids, Place, Points, id, ids, points};
+use super::watch::every;
 
 /// Looks into a millstream directory, and mends it.
 ///
@@ -39,6 +40,8 @@ pub(crate) enum Verb {
     Letters(Letters),
     /// Follow a stream from its end, until ctrl-c.
     Tail(Tail),
+    /// Watch groups and partitions live, on a terminal.
+    Watch(Watch),
     /// Show entries of a range.
     Dump(Dump),
     /// Compare every stored byte with its checksum.
@@ -183,6 +186,15 @@ pub(crate) struct Tail {
     pub(crate) max: Option<u64>,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The directory of the stream.
+    pub(crate) dir: PathBuf,
+    /// How long to wait between two looks, from `100ms` to `1m`.
+    #[arg(long, value_name = "TIME", value_parser = every, default_value = "500ms")]
+    pub(crate) every: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -34,9 +34,9 @@ struct Report<'a> {
 
 /// What is due next, by state.
 #[derive(Clone, Copy, Debug, Default)]
-struct Next {
-    due: Option<Duration>,
-    end: Option<Duration>,
+pub(crate) struct Next {
+    pub(crate) due: Option<Duration>,
+    pub(crate) end: Option<Duration>,
 }
 
 pub(crate) fn run(args: &Named, screen: &mut Screen) -> Result<Outcome, Failure> {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Named, screen: &mut Screen) -> Result<Outcome, Failure>
 }
 
 /// When the next pending entries are due, page by page.
-fn next(group: &Group) -> Result<Next, Failure> {
+pub(crate) fn next(group: &Group) -> Result<Next, Failure> {
     let (mut next, mut seen, mut from) = (Next::default(), 0, Bound::Unbounded);
     let sooner = |known: &mut Option<Duration>, time: Duration| {
         *known = Some(known.map_or(time, |known| known.min(time)));
@@ -176,7 +176,7 @@ fn members(info: &GroupInfo, now: SystemTime) -> Table {
 }
 
 /// What a read of a member finds; the sentences say more.
-fn in_a_word(blocked: Option<Blocked>) -> &'static str {
+pub(crate) fn in_a_word(blocked: Option<Blocked>) -> &'static str {
     match blocked {
         None => "entries",
         Some(Blocked::Empty | Blocked::Changed) => "nothing",
@@ -190,7 +190,7 @@ fn in_a_word(blocked: Option<Blocked>) -> &'static str {
 }
 
 /// Sorted numbers, neighbours as ranges: `0-3, 7`.
-fn runs(numbers: &[u32]) -> String {
+pub(crate) fn runs(numbers: &[u32]) -> String {
     let runs = numbers.chunk_by(|one, next| one + 1 == *next);
     let runs = runs.map(|run| match run {
         [only] => only.to_string(),

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `args`, `place` | the command line: verbs, options, places and ranges |
 //! | `info`, `groups`, `group`, `pending`, `letters`, `tail`, `dump`, `verify` | one verb each, or a family |
+//! | `watch` | the live view |
 //! | `why` | in words, why a read of a group would find nothing |
 //! | `mend` | the verbs that change something, and the question before |
 //! | `payload`, `table`, `json`, `words`, `screen` | how things are shown |
@@ -33,6 +34,7 @@ mod stop;
 mod table;
 mod tail;
 mod verify;
+mod watch;
 mod why;
 mod words;
 
@@ -65,6 +67,7 @@ fn run(verb: &Verb, screen: &mut Screen) -> Result<Outcome, Failure> {
         Verb::Parked(args) => pending::parked(args, screen),
         Verb::Letters(args) => letters::run(args, screen),
         Verb::Tail(args) => tail::run(args, screen),
+        Verb::Watch(args) => watch::run(args, screen),
         Verb::Dump(args) => dump::run(args, screen),
         Verb::Verify(args) => verify::run(args, screen),
         Verb::Redrive(args) => mend::redrive::run(args, screen),

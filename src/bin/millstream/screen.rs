@@ -46,6 +46,11 @@ impl Screen {
         self.json
     }
 
+    /// Whether colors are welcome.
+    pub(crate) fn has_colors(&self) -> bool {
+        self.colors
+    }
+
     /// How wide a table may be; `None` if nothing has to be cut.
     pub(crate) fn width(&self) -> Option<usize> {
         self.terminal.then_some(COLUMNS)
