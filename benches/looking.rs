@@ -1,10 +1,11 @@
-//! What it costs a writer that another process tails its stream. Run it with
+//! What it costs a writer that another process tails its stream, or watches it. Run it with
 //! `cargo bench --bench looking`; `-- --quick` takes a fifth of the time.
 //!
 //! Rounds without and with an onlooker take turns on one stream, so a machine that is busy for a
 //! while slows both; figures are medians over the rounds, and the ratio is the median of each pair's.
-//! The onlooker is this program, started once more: it blocks in reads of 1,000, as a tail does,
-//! and says in the end how much it saw.
+//! The onlooker is this program, started once more: it blocks in reads of 1,000, as a tail does, or
+//! asks for the infos of the stream and of three groups ten times a second, as often as `watch` ever
+//! does; and it says in the end how much it saw.
 //!
 //! Rates are by the clock and by the writer's time on a processor: with as many processors as
 //! processes the first counts; where there are fewer, the onlooker takes time that it would have
@@ -20,9 +21,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use millstream::{Durability, Retention, Stream};
+use millstream::{Durability, Retention, Start, Stream};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -30,6 +32,10 @@ const PAYLOAD: [u8; 128] = [7; 128];
 /// What is kept: enough that an onlooker that is not far behind misses nothing.
 const KEPT_BYTES: u64 = 256 << 20;
 const TAIL: &str = "--tail";
+const WATCH: &str = "--watch";
+const GROUPS: [&str; 3] = ["audit", "billing", "exports"];
+/// How long a watch waits between two looks.
+const EVERY: Duration = Duration::from_millis(100);
 
 struct Figures {
     /// Appends in a second, by the clock and by the writer's time on a processor.
@@ -42,46 +48,55 @@ fn main() -> Outcome {
     if let Some(at) = arguments.iter().position(|argument| argument == TAIL) {
         return tail(Path::new(&arguments[at + 1]));
     }
+    if let Some(at) = arguments.iter().position(|argument| argument == WATCH) {
+        return watch(Path::new(&arguments[at + 1]));
+    }
     let share = if arguments.iter().any(|argument| argument == "--quick") { 5 } else { 1 };
-    println!("appends a second, 128 bytes each    alone      tailed     ratio   by processor time");
-    for (name, durability, appends) in
-        [("os", Durability::Os, 1_000_000), ("always", Durability::Always, 500)]
-    {
-        compare(name, durability, appends / share)?;
+    println!("appends a second, 128 bytes each    alone  looked at     ratio   by processor time");
+    let rows = [
+        ("tailed, os", Durability::Os, 1_000_000, TAIL),
+        ("tailed, always", Durability::Always, 500, TAIL),
+        ("watched, os", Durability::Os, 4_000_000, WATCH),
+    ];
+    for (name, durability, appends, how) in rows {
+        compare(name, durability, appends / share, how)?;
     }
     Ok(())
 }
 
-fn compare(name: &str, durability: Durability, appends: u64) -> Outcome {
+fn compare(name: &str, durability: Durability, appends: u64, how: &str) -> Outcome {
     const ROUNDS: usize = 31;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("stream");
     let retention = Retention::keep_all().bytes(KEPT_BYTES);
     let stream = Stream::options().durability(durability).retention(retention).open(&path)?;
+    for group in GROUPS.iter().filter(|_| how == WATCH) {
+        stream.group(group).open(Start::Earliest)?;
+    }
     // Until segments have their full size.
     append(&stream, appends)?;
-    let (mut alone, mut tailed, mut seen) = (Vec::new(), Vec::new(), 0);
+    let (mut alone, mut looked_at, mut seen) = (Vec::new(), Vec::new(), 0);
     for round in 0..2 * ROUNDS {
         // First the one, then the other, then the other way round.
         if matches!(round % 4, 0 | 3) {
             alone.push(append(&stream, appends)?);
             continue;
         }
-        let onlooker = start(&path)?;
-        tailed.push(append(&stream, appends)?);
+        let onlooker = start(&path, how)?;
+        looked_at.push(append(&stream, appends)?);
         seen += finish(onlooker)?;
     }
     let ratios = |of: fn(&Figures) -> f64| {
-        median(alone.iter().zip(&tailed).map(|(alone, tailed)| of(tailed) / of(alone)))
+        median(alone.iter().zip(&looked_at).map(|(alone, beside)| of(beside) / of(alone)))
     };
     let rate = |figures: &[Figures]| median(figures.iter().map(|figures| figures.wall));
     println!(
-        "{name:<30} {:>12.0} {:>11.0} {:>9.3} {:>9.3}   ({seen} of {} seen)",
+        "{name:<30} {:>12.0} {:>11.0} {:>9.3} {:>9.3}   ({seen} {})",
         rate(&alone),
-        rate(&tailed),
+        rate(&looked_at),
         ratios(|figures| figures.wall),
         ratios(|figures| figures.busy),
-        appends * ROUNDS as u64,
+        if how == TAIL { format!("of {} seen", appends * ROUNDS as u64) } else { "looks".into() },
     );
     Ok(())
 }
@@ -110,9 +125,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Starts an onlooker, which stands at the end of the stream when this returns.
-fn start(path: &Path) -> Outcome<Child> {
+fn start(path: &Path, how: &str) -> Outcome<Child> {
     let mut onlooker = Command::new(std::env::current_exe()?)
-        .arg(TAIL)
+        .arg(how)
         .arg(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -151,5 +166,31 @@ fn tail(path: &Path) -> Outcome {
         }
     }
     println!("{seen}");
+    Ok(())
+}
+
+fn watch(path: &Path) -> Outcome {
+    let stream = Stream::open_read_only(path)?;
+    let look = || -> Outcome<()> {
+        for name in stream.groups() {
+            stream.group(&name).open_existing()?.info()?;
+        }
+        stream.info()?;
+        Ok(())
+    };
+    look()?;
+    let (over, ended) = channel::<()>();
+    std::thread::spawn(move || {
+        let _ = stdin().read(&mut [0]);
+        drop(over);
+    });
+    stdout().write_all(b"\n")?;
+    stdout().flush()?;
+    let mut looks = 0;
+    while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        look()?;
+        looks += 1;
+    }
+    println!("{looks}");
     Ok(())
 }
