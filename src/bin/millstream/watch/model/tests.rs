@@ -16,7 +16,7 @@ fn partitions(ends: &[u64]) -> Vec<Partition> {
 }
 
 fn group(name: &str, acked: u64, lag: u64) -> Group {
-    let standing = Standing { acked, lag, ..Standing::default() };
+    let standing = Standing { lag, acked, ..Standing::default() };
     Group { name: name.to_owned(), standing: Ok(standing) }
 }
 
