@@ -71,6 +71,9 @@ pub enum Error {
     /// The stream was closed.
     #[error("the stream is closed")]
     Closed,
+    /// The caller's own progress hook broke the copy off. What was made of it was removed.
+    #[error("broken off by the caller")]
+    BrokenOff,
     /// `create` found something where the stream or group should go.
     #[error("{what} already exists")]
     AlreadyExists {

@@ -252,6 +252,7 @@ pub mod observing {}
 
 pub mod assign;
 mod backoff;
+mod backup;
 mod batch;
 mod binary;
 mod blocked;
@@ -297,6 +298,7 @@ pub mod typed;
 mod waiters;
 
 pub use backoff::Backoff;
+pub use backup::{Copied, CopiedPartition, FileReport, Part, Progress, VerifyReport};
 pub use batch::{Batch, BatchIter, Deliveries, Held};
 pub use blocked::{Blocked, Unclaimed};
 pub use claim::{AutoClaimed, ClaimCursor, Claimed};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod backup;
 mod checked;
 #[cfg(feature = "metrics")]
 mod gauges;
@@ -373,18 +374,6 @@ impl Stream {
     /// What opening the stream had to repair: empty after a clean end.
     pub fn recovery(&self) -> &Recovery {
         &self.mill().recovery
-    }
-
-    /// Reads every frame of every partition from the disk and compares it with its checksum.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) for the first one that does not match,
-    /// [`Error::Io`](crate::Error::Io) if the disk cannot be read.
-    pub fn verify(&self) -> Result<()> {
-        let ground = &self.mill().ground;
-        ground.check_open()?;
-        self.mill().follow_partitions()?;
-        ground.logs.iter().try_for_each(crate::log::Log::verify)
     }
 
     /// Closes the stream for every handle: blocked reads end with

@@ -234,7 +234,7 @@ pub(super) fn check_filter(stored: Option<&Filter>, given: Option<&Filter>) -> R
 }
 
 /// The error of a group that could not be opened, once more; `open_desks` lets no others through.
-fn broken(error: &Arc<Error>) -> Error {
+pub(super) fn broken(error: &Arc<Error>) -> Error {
     match &**error {
         Error::Corrupt(corruption) => Error::Corrupt(corruption.clone()),
         Error::NewerFormat { path, found, supported } => {

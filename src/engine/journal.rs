@@ -85,6 +85,23 @@ pub(super) fn open(terms: &Terms, time: &Time, origin: &Origin<'_>) -> Result<Op
 }
 
 fn replay(terms: &Terms, log: &Log, origin: &Origin<'_>, now: Now) -> Result<Ledger> {
+    let (ledger, grown) =
+        rebuild(log, |visit| log.replay_from(&mut Place::default(), visit), origin, now)?;
+    if grown {
+        // What is written from now on is of all partitions. It must not outlive the manifest.
+        terms.settle_manifest()?;
+    }
+    Ok(ledger)
+}
+
+/// The ledger that the frames of a journal lead to, as `frames` hands them out. Says whether
+/// partitions were added that the journal does not know.
+pub(super) fn rebuild(
+    log: &Log,
+    frames: impl FnOnce(&mut dyn FnMut(Kind, &[u8]) -> Result<()>) -> Result<()>,
+    origin: &Origin<'_>,
+    now: Now,
+) -> Result<(Ledger, bool)> {
     let mut snapshot = Vec::new();
     let mut replayed = None;
     let grown = Cell::new(false);
@@ -99,7 +116,7 @@ fn replay(terms: &Terms, log: &Log, origin: &Origin<'_>, now: Now) -> Result<Led
         ledger.grow(added);
         Ok(ledger)
     };
-    log.replay_from(&mut Place::default(), |kind, body| match kind {
+    frames(&mut |kind, body| match kind {
         Kind::Opening => Ok(()),
         Kind::Snapshot => {
             snapshot.extend_from_slice(body);
@@ -114,11 +131,7 @@ fn replay(terms: &Terms, log: &Log, origin: &Origin<'_>, now: Now) -> Result<Led
         None if !snapshot.is_empty() => start(&snapshot).map_err(|error| damaged(log, error))?,
         None => Ledger::new(origin.policy.clone(), origin.starts),
     };
-    if grown.get() {
-        // What is written from now on is of all partitions. It must not outlive the manifest.
-        terms.settle_manifest()?;
-    }
-    Ok(ledger)
+    Ok((ledger, grown.get()))
 }
 
 fn replay_record(
@@ -214,6 +227,11 @@ impl Journal {
             None => Ok(()),
         }
     }
+}
+
+/// Begins a journal with what the ledger is.
+pub(super) fn found(log: &Log, ledger: &Ledger, now: Now) -> Result<()> {
+    Journal::default().roll(log, ledger, false, now)
 }
 
 /// Makes the newest segment durable, removes the ones before it, and makes the next one ahead of

@@ -38,6 +38,9 @@
 //! | `draft` | where a thread encodes what it appends |
 //! | `unique` | appending nothing twice |
 //! | `conditional` | appending only behind what is believed to be the last entry |
+//! | `point`, `copy`, `site` | the stream at one moment, copying it, and where the copy is made |
+//! | `verify` | comparing all that is stored with its sums |
+//! | `meter` | how far these are |
 //! | `report` | what a desk tells of its group |
 //! | `onlook` | what a stream is that was opened for reading only, and its groups |
 //! | `sight`, `inspect` | how such a group is followed |
@@ -56,6 +59,7 @@ mod census;
 mod change;
 mod claim;
 mod conditional;
+mod copy;
 mod council;
 mod defer;
 mod desk;
@@ -72,11 +76,13 @@ mod listing;
 mod look;
 mod manifest;
 mod membership;
+mod meter;
 mod mill;
 mod onlook;
 mod open;
 mod out;
 mod parcel;
+mod point;
 mod policy;
 mod pool;
 mod position;
@@ -90,12 +96,14 @@ mod settle;
 mod shelf;
 mod sift;
 mod sight;
+mod site;
 mod steer;
 mod tell;
 mod tour;
 mod turnover;
 mod uncalled;
 mod unique;
+mod verify;
 mod wake;
 
 pub(crate) use claim::{Swept, TakenOver};

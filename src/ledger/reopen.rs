@@ -22,6 +22,25 @@ impl Ledger {
         self.cut || ends.iter().zip(&self.entries.windows).any(behind)
     }
 
+    /// What [`reopen`](Self::reopen) does, for a copy: it is to go its own way while the original goes on.
+    /// Tokens and generations that the original gives from now on must mean nothing to it, so their numbers jump
+    /// whatever the end was.
+    pub(crate) fn part(
+        &self,
+        now: Now,
+        starts: &[u64],
+        ends: &[u64],
+        unclean: bool,
+        out: &mut Vec<Event>,
+    ) {
+        self.reopen(now, starts, ends, true, out);
+        for event in out {
+            if let Event::Reopened(reopening) = event {
+                reopening.unclean = unclean;
+            }
+        }
+    }
+
     /// Ends all leases and memberships, and forgets what the log lost: it recovered entries from
     /// `starts` to `ends`. If the end was `unclean`, what was leased then becomes suspect.
     ///

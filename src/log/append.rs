@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
@@ -53,6 +53,8 @@ pub(crate) struct Log {
     pub(super) spare: Mutex<Option<Spare>>,
     /// Segments that were trimmed and whose files still have to go, oldest first.
     pub(super) going: Mutex<VecDeque<Arc<Segment>>>,
+    /// How many read whole files: as long as there are any, the files of trimmed segments stay.
+    pub(super) pins: AtomicUsize,
     /// Sealed segments that are mapped, the longest mapped first.
     pub(super) mapped: Mutex<VecDeque<Arc<Segment>>>,
     /// What is known of it, if somebody else is its owner.

@@ -28,7 +28,9 @@
 //! | `retain` | which of them may go |
 //! | `start` | the place from which on opening looks |
 //! | `adopt` | taking over what was found |
-//! | `survey` | how long it is, and whether all of it is unharmed |
+//! | `survey` | how long it is |
+//! | `still` | a log as it was at one moment, and copying its files elsewhere |
+//! | `check` | comparing files with their sums, one by one, and going on after damage |
 //! | `salvage` | opening for reading only, damaged or not |
 //! | `view` | how far a log of another owner was seen |
 //! | `recover` | opening: where the log ends, and what to do about a torn tail |
@@ -37,6 +39,7 @@ mod active;
 mod adopt;
 mod append;
 mod capacity;
+mod check;
 mod conditional;
 mod count;
 mod create;
@@ -56,6 +59,7 @@ mod scan;
 mod segment;
 mod settings;
 mod start;
+mod still;
 mod subjects;
 mod survey;
 mod tail;
@@ -67,6 +71,7 @@ mod writer;
 
 pub(crate) use append::Log;
 pub(crate) use capacity::room_behind;
+pub(crate) use check::{Checked, Suspect};
 pub(crate) use create::Salts;
 pub(crate) use cursor::{Bounds, Cursor, Outcome};
 pub(crate) use entry::{Draft, Field, Fields, Piece, due, fields};
@@ -79,4 +84,5 @@ pub(crate) use run::{BadFrame, Run, Slot};
 #[cfg(test)]
 pub(crate) use settings::Controls;
 pub(crate) use settings::{Mode, Settings, Staging};
+pub(crate) use still::{Pin, Still};
 pub(crate) use trim::Trimmed;

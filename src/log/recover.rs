@@ -15,7 +15,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -90,7 +90,7 @@ impl Log {
         Ok((log, recovery))
     }
 
-    fn empty(settings: Settings) -> Self {
+    pub(super) fn empty(settings: Settings) -> Self {
         let writer = Writer { next_sequence: 1, ..Writer::default() };
         let shows_durable = (settings.staging == Staging::On).into();
         Self {
@@ -104,6 +104,7 @@ impl Log {
             flushed: Condvar::new(),
             spare: Mutex::new(None),
             going: Mutex::default(),
+            pins: AtomicUsize::new(0),
             mapped: Mutex::default(),
             view: Mutex::default(),
             breaks: Breaks::default(),
@@ -129,7 +130,7 @@ impl Log {
         }
     }
 
-    fn find_one(&self, sequence: u64) -> Result<Found> {
+    pub(super) fn find_one(&self, sequence: u64) -> Result<Found> {
         let name = file_name(sequence);
         let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
         self.read_head(sequence, opened.map_err(|error| self.failed("open", &name, error))?)

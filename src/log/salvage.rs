@@ -122,7 +122,7 @@ impl Log {
     }
 }
 
-fn corruption(error: Error) -> Option<Box<Corruption>> {
+pub(super) fn corruption(error: Error) -> Option<Box<Corruption>> {
     match error {
         Error::Corrupt(corruption) => Some(corruption),
         _ => None,

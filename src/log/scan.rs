@@ -86,6 +86,17 @@ impl<'a> Scan<'a> {
         Ok(header.matches(&bytes, body, salt).then_some((header, body)))
     }
 
+    /// The same with all of the frame's bytes: header, body and padding.
+    pub(super) fn whole_frame(&mut self, at: u64) -> io::Result<Option<(Header, &[u8])>> {
+        let Some((bytes, header)) = self.header(at)? else {
+            return Ok(None);
+        };
+        let (salt, length) = (self.salt, header.frame_bytes());
+        let Some(all) = self.bytes(at, length)? else { return Ok(None) };
+        let body = &all[HEADER_BYTES..][..usize_from(header.body_bytes.into())?];
+        Ok(header.matches(&bytes, body, salt).then_some((header, all)))
+    }
+
     /// Whether some frame behind `at` was written when more than `offset` was known to be synced:
     /// the proof that what stood at `at` was safe on disk once. Finding out costs too much in a
     /// file made to deceive; then the answer is yes, for nothing must be cut on a guess.

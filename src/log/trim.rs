@@ -16,7 +16,7 @@
 //!
 //! What could not be removed stays on a list for the next trim. If the log is opened before that, it
 //! starts with these segments again: nothing says that they were to go, and who was past them is
-//! past them still.
+//! past them still. So do the files that somebody copies meanwhile (see `still`), until the copy is made.
 
 use std::collections::VecDeque;
 use std::io;
@@ -106,9 +106,9 @@ impl Log {
     }
 
     /// Removes the files of withdrawn segments. Says how many bytes they took.
-    fn remove_going(&self, going: &mut VecDeque<Arc<Segment>>) -> Result<u64> {
+    pub(super) fn remove_going(&self, going: &mut VecDeque<Arc<Segment>>) -> Result<u64> {
         let mut bytes = 0;
-        while let Some(segment) = going.front() {
+        while let Some(segment) = going.front().filter(|_| !self.is_pinned()) {
             // Once the log is closed, the directory may be another owner's.
             drop(self.open_writer()?);
             let name = file_name(segment.sequence);

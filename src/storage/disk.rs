@@ -89,6 +89,15 @@ impl Disk {
     }
 }
 
+/// Whether something in the directory `dir` would lie in `root`, or below it. One of which nobody can
+/// tell where it is, lies nowhere.
+pub(crate) fn lies_in(dir: &Path, root: &Path) -> bool {
+    match (fs::canonicalize(dir), fs::canonicalize(root)) {
+        (Ok(dir), Ok(root)) => dir.starts_with(root),
+        _ => false,
+    }
+}
+
 fn parent_of(dir: &Path) -> &Path {
     match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

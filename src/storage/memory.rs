@@ -63,6 +63,20 @@ impl Tree {
         self.files.get(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn rename_dir(&mut self, from: &str, to: &str) -> io::Result<()> {
+        if self.files.contains_key(to) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let renamed = |path: String| match path.strip_prefix(from) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{to}{rest}"),
+            _ => path,
+        };
+        self.dirs = std::mem::take(&mut self.dirs).into_iter().map(renamed).collect();
+        let files = std::mem::take(&mut self.files).into_iter();
+        self.files = files.map(|(path, file)| (renamed(path), file)).collect();
+        Ok(())
+    }
+
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         if !self.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
@@ -132,6 +146,9 @@ impl Storage for Memory {
         tree.check_parent(to)?;
         if tree.dirs.contains(to) {
             return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if tree.dirs.contains(from) {
+            return tree.rename_dir(from, to);
         }
         let file = Arc::clone(tree.file(from)?);
         tree.files.remove(from);

@@ -6,6 +6,7 @@
 //! | [`Disk`] | a directory; files are allocated for real and mapped |
 //! | [`Memory`] | blocks of memory; `in_memory()` runs the same code on it |
 //! | [`Onlooker`] | any of the others, owned by somebody else: lists and reads, and refuses the rest |
+//! | `Within` | one directory of any of these |
 //! | `Simulated` | tests only: keeps what is durable apart from what is only written |
 //!
 //! # Rules every implementation keeps
@@ -26,10 +27,12 @@ mod memory;
 mod onlooker;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod within;
 
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Disk, lies_in};
 pub(crate) use memory::Memory;
 pub(crate) use onlooker::Onlooker;
+pub(crate) use within::Within;
 
 use std::fmt::Debug;
 use std::io;
@@ -58,7 +61,8 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// not a plain file with one name. An empty file gives an empty region.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn Region>>;
 
-    /// Gives a file another name in its directory, replacing the file that had that name.
+    /// Gives a file another name in its directory, replacing the file that had that name; or a
+    /// directory, whose new name must be free.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file. Regions of it stay readable.

@@ -5,6 +5,7 @@
 mod ack_modes;
 mod addressed;
 mod assignment;
+mod backup;
 mod child;
 mod claiming;
 mod clocks;

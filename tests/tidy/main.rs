@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer { modules: &["storage", "waiters"], peers: false },
     Layer { modules: &["ledger", "log"], peers: false },
-    Layer { modules: &["entry", "events", "info", "letter", "parked"], peers: false },
+    Layer { modules: &["backup", "entry", "events", "info", "letter", "parked"], peers: false },
     Layer { modules: &["letters"], peers: false },
     Layer { modules: &["engine"], peers: false },
     Layer {

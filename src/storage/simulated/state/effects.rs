@@ -66,12 +66,14 @@ impl State {
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.call()?;
-        self.file(from)?;
-        let (from_dir, from, _) = self.entry(from)?;
+        let (from_dir, from, moved) = self.entry(from)?;
         let (dir, to, found) = self.entry(to)?;
         assert!(dir == from_dir, "a file keeps its directory");
-        if matches!(found, Some(Node::Dir(_))) {
-            return Err(io::ErrorKind::IsADirectory.into());
+        match (moved, found) {
+            (None, _) => return Err(io::ErrorKind::NotFound.into()),
+            (_, Some(Node::Dir(_))) => return Err(io::ErrorKind::IsADirectory.into()),
+            (Some(Node::Dir(_)), Some(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+            _ => {}
         }
         self.dirs[dir].rename(from, to);
         Ok(())
