@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use super::append::Log;
 use super::frame::{HEADER_BYTES, Header, Kind};
 use super::header::{FRAMES_AT, Opening, OwnerKind};
+use super::index::footer;
 use super::recover::{MISSING, OPENING_DAMAGED, sequences};
 use super::salvage::corruption;
 use super::scan::Scan;
@@ -21,6 +22,7 @@ use super::tail::Found;
 use crate::error::{Corruption, Error, Result};
 use crate::storage::Region;
 
+const NEWER: &str = "the segment's format is newer, or its version is damaged";
 const APART: &str = "the segment does not follow the one before it";
 
 /// What a look at one segment came to.
@@ -169,6 +171,7 @@ impl Suspect {
         let Some(found) = &self.found[index] else {
             return match self.log.find_one(sequence) {
                 Err(Error::Corrupt(damage)) => Ok(Some(self.unsound(sequence, 0, damage))),
+                Err(Error::NewerFormat { .. }) => Ok(self.wrong(sequence, 0, NEWER)),
                 other => other.map(|_| None),
             };
         };
@@ -222,13 +225,17 @@ impl Suspect {
 
     /// Whether what stands where a walk stopped was safe once.
     fn was_synced(&self, index: usize, walked: &Walked) -> io::Result<bool> {
-        let later = self.found[index..].iter().flatten().filter(|found| found.is_synced());
-        let noted = later.into_iter().any(|found| found.floor.offset > walked.next);
-        let here = self.found[index].as_ref().filter(|found| found.is_synced());
-        if noted || here.is_some_and(|here| u64::from(here.floor.position) > walked.at) {
+        let Some(found) = &self.found[index] else { return Ok(false) };
+        // It was sealed or closed there.
+        let footer = footer(&*found.region, walked.at, found.head.salt)?;
+        if footer.is_some_and(|footer| footer.end == walked.next) {
+            return Ok(false);
+        }
+        let mut later = self.found[index..].iter().flatten().filter(|found| found.is_synced());
+        let noted = later.any(|found| found.floor.offset > walked.next);
+        if noted || (found.is_synced() && u64::from(found.floor.position) > walked.at) {
             return Ok(true);
         }
-        let Some(found) = &self.found[index] else { return Ok(false) };
         Scan::new(&*found.region, found.head.salt, u64::MAX).synced_beyond(walked.at, walked.next)
     }
 

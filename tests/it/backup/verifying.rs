@@ -15,7 +15,7 @@ fn made(path: &Path) {
     for _ in 0..30 {
         stream.append(&[7; 900]).unwrap();
     }
-    group.join("w").unwrap().try_read(20).unwrap().ack_all().unwrap().into_iter().for_each(drop);
+    assert!(group.join("w").unwrap().try_read(20).unwrap().ack_all().unwrap().is_complete());
     stream.close().unwrap();
 }
 
@@ -120,7 +120,8 @@ fn every_flipped_byte_of_the_frames_is_found() {
         let end = reported.files.iter().find(|one| one.file == file).unwrap().bytes;
         let end = usize::try_from(end).unwrap();
         let mut unseen = 0;
-        for at in (0..68).chain(128..end) {
+        // A version that is newer is refused as such, whoever wrote it.
+        for at in (0..8).chain(12..68).chain(128..end) {
             flip(&file, at);
             let stream = Stream::options().open_read_only(&path).unwrap();
             unseen += u32::from(report(&stream).is_sound());
