@@ -18,8 +18,8 @@ use super::site::Site;
 use crate::backup::{Copied, CopiedPartition, Part};
 use crate::error::{Error, Result};
 use crate::latch::Latch;
-use crate::log::{Log, Mode, OwnerKind};
-use crate::storage::Storage;
+use crate::log::{Log, Mode, OwnerKind, Still};
+use crate::storage::{Memory, Storage};
 use crate::tally::Tally;
 
 impl Mill {
@@ -53,7 +53,7 @@ impl Mill {
     ) -> Result<Copied> {
         let point = self.point()?;
         let site = Site::new(Arc::clone(parent), name, self.terms.salts.next())?;
-        let terms = self.terms_of_copy(site.storage(), point.manifest.stream);
+        let to = site.storage();
         let mut forward = |progress: crate::backup::Progress<'_>| tell(progress);
         let mut meter = Meter::new(point.bytes(), &mut forward);
         meter.begin(Part::Manifest)?;
@@ -64,34 +64,21 @@ impl Mill {
         let names = groups.iter().map(|group| group.record.name.clone()).collect();
         for group in groups {
             meter.begin(Part::Group(group.record.name.clone()))?;
-            self.copy_group(&group, &terms, &starts, &ends).map_err(plainly(&terms))?;
+            self.copy_group(&group, &*to, &starts, &ends)?;
             meter.step(group.still.bytes())?;
         }
         let mut copied = Vec::with_capacity(partitions.len());
         for (number, partition) in (0..).zip(partitions) {
             meter.begin(Part::Partition(number))?;
-            copied.push(self.copy_partition(&partition, &*terms.storage, &mut meter)?);
+            copied.push(self.copy_partition(&partition, &*to, &mut meter)?);
         }
         // Comes last, and makes the names of the others durable, too.
-        manifest.save(&*terms.storage, &terms.latch).map_err(plainly(&terms))?;
+        manifest.save(&*to, &Latch::default()).map_err(|error| plainly(&*to, error))?;
         meter.end()?;
         self.ground.check_open()?;
         site.finish()?;
         let path = parent.locate(name);
         Ok(Copied { path, bytes: meter.done_bytes, partitions: copied, groups: names })
-    }
-
-    /// What the logs of a copy go by. Its failures are not those of the stream.
-    fn terms_of_copy(&self, storage: Arc<dyn Storage>, stream: u64) -> Terms {
-        Terms {
-            storage,
-            stream,
-            latch: Arc::new(Latch::default()),
-            tally: Tally::default(),
-            mode: Mode::Write,
-            settled: Arc::default(),
-            ..self.terms.clone()
-        }
     }
 
     fn copy_partition(
@@ -100,21 +87,18 @@ impl Mill {
         to: &dyn Storage,
         meter: &mut Meter<'_>,
     ) -> Result<CopiedPartition> {
-        let (log, still) = (partition.log(), &partition.still);
-        let dir = &log.settings.dir;
-        if still.count() > 0 {
-            let failed = |doing, error| Error::io(doing, to.locate(dir), 0, error);
-            to.create_dir(dir).map_err(|error| failed("make", error))?;
-            for index in 0..still.count() {
-                self.ground.check_open()?;
-                log.copy_segment(still, index, to, &mut |bytes| meter.step(bytes))?;
-            }
-            to.sync_dir(dir).map_err(|error| failed("sync", error))?;
-        }
+        let still = &partition.still;
+        self.copy_log(partition.log(), still, to, &mut |bytes| meter.step(bytes))?;
         Ok(CopiedPartition { start: still.start(), end: still.end, segments: still.count() })
     }
 
-    fn copy_group(&self, group: &Group, to: &Terms, starts: &[u64], ends: &[u64]) -> Result<()> {
+    fn copy_group(
+        &self,
+        group: &Group,
+        to: &dyn Storage,
+        starts: &[u64],
+        ends: &[u64],
+    ) -> Result<()> {
         self.ground.check_open()?;
         let record = &group.record;
         let origin = Origin {
@@ -133,18 +117,50 @@ impl Mill {
         for event in &events {
             ledger.apply(event);
         }
-        let (copy, _) = Log::open(to.settings(OwnerKind::Journal, record.number))?;
-        journal::found(&copy, &ledger, now)?;
-        copy.close()
+        // In memory first: it is copied from there with its own length, and no disk is asked for the
+        // room that a journal has behind its snapshot.
+        let memory = Memory::new();
+        let made = memory.lock(true);
+        let _lock = made.map_err(|error| Error::io("make", memory.locate(""), 0, error))?;
+        let terms = Terms {
+            storage: Arc::new(memory),
+            latch: Arc::default(),
+            tally: Tally::default(),
+            mode: Mode::Write,
+            settled: Arc::default(),
+            ..self.terms.clone()
+        };
+        let (fresh, _) = Log::open(terms.settings(OwnerKind::Journal, record.number))?;
+        journal::found(&fresh, &ledger, now)?;
+        self.copy_log(&fresh, &fresh.still(), to, &mut |_| Ok(()))
+    }
+
+    fn copy_log(
+        &self,
+        log: &Log,
+        still: &Still,
+        to: &dyn Storage,
+        step: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        if still.count() == 0 {
+            return Ok(());
+        }
+        let dir = &log.settings.dir;
+        let failed = |doing, error| Error::io(doing, to.locate(dir), 0, error);
+        to.create_dir(dir).map_err(|error| failed("make", error))?;
+        for index in 0..still.count() {
+            self.ground.check_open()?;
+            log.copy_segment(still, index, to, step)?;
+        }
+        to.sync_dir(dir).map_err(|error| failed("sync", error))
     }
 }
 
 /// Tells a failed sync of a copy as what it is: the stream that is copied is not poisoned by it.
-fn plainly(to: &Terms) -> impl Fn(Error) -> Error {
-    let path = to.storage.locate("");
-    move |error| match error {
+fn plainly(to: &dyn Storage, error: Error) -> Error {
+    match error {
         Error::Poisoned { cause } => {
-            Error::io("copy to", path.clone(), 0, std::io::Error::other(&*cause))
+            Error::io("copy to", to.locate(""), 0, std::io::Error::other(&*cause))
         }
         other => other,
     }

@@ -13,7 +13,7 @@ use crate::log::{Checked, Log, Mode, OwnerKind, Still, Suspect};
 /// A log that is to be looked at.
 enum Work<'a> {
     Open { log: &'a Log, still: Still },
-    Files(Suspect),
+    Files(Box<Suspect>),
 }
 
 impl Work<'_> {
@@ -111,7 +111,10 @@ impl Mill {
                 Ok(Work::Open { log, still: log.still().newest() })
             }
             Some(log) => Ok(Work::Open { log, still: log.still() }),
-            None => Suspect::new(self.terms.settings(kind, number)).map(Work::Files),
+            None => {
+                let files = Suspect::new(self.terms.settings(kind, number))?;
+                Ok(Work::Files(Box::new(files)))
+            }
         }
     }
 

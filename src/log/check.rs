@@ -93,11 +93,11 @@ impl Log {
         span: &Span,
         visit: &mut Visit<'_>,
     ) -> Result<Walked> {
-        let mut scan = Scan::new(region, span.salt, span.end);
+        let mut window = Scan::new(region, span.salt, span.end);
         let mut walked = Walked { at: FRAMES_AT, next: span.base, frames: 0, damage: None };
         while walked.at < span.end {
             let Walked { at, next, .. } = walked;
-            let frame = scan.whole_frame(at).map_err(|e| self.unreadable(span.sequence, e))?;
+            let frame = window.whole_frame(at).map_err(|e| self.unreadable(span.sequence, e))?;
             let follows = frame.filter(|(header, _)| {
                 header.offset == next && (header.kind == Kind::Opening) == (at == FRAMES_AT)
             });

@@ -21,6 +21,7 @@
 //! | `redriving` | letters are brought back in bulk, and that is cut short anywhere |
 //! | `reviving` | letters are brought back among all else, and that is cut short anywhere |
 //! | `observed` | a full disk is told to who observes the process |
+//! | `copying` | a stream is copied, and that is cut short anywhere |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -29,6 +30,7 @@
 //! does complain. One run is named by its seed.
 
 mod controls;
+mod copying;
 mod cuts;
 mod drain;
 mod faults;

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::simulated::Simulated;
-use super::{Access, Disk, Memory, Region, Storage};
+use super::{Access, Disk, Memory, Region, Storage, Within};
 
 fn loaded(region: &dyn Region, at: u64, len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -272,4 +272,41 @@ fn a_file_that_is_looked_at_shows_what_it_has_at_each_moment_and_zeros_behind() 
         storage.create_dir("d").unwrap();
         assert_eq!(kind(storage.open("d", Access::Look)), ErrorKind::InvalidData);
     });
+}
+
+#[test]
+fn a_directory_is_renamed_with_all_it_holds() {
+    on_each(|storage| {
+        for dir in ["a", "a/b", "ab", "taken"] {
+            storage.create_dir(dir).unwrap();
+        }
+        storage.create("a/b/file", 8).unwrap().store(0, &[b"kept"]);
+        storage.create("ab/other", 8).unwrap();
+        storage.rename("a", "c").unwrap();
+        assert_eq!(storage.list("").unwrap(), ["ab", "c", "taken"]);
+        assert_eq!(storage.list("c/b").unwrap(), ["file"]);
+        assert_eq!(kind(storage.list("a")), ErrorKind::NotFound);
+        assert_eq!(kind(storage.rename("a", "d")), ErrorKind::NotFound);
+        let region = storage.open("c/b/file", Access::Read).unwrap();
+        assert_eq!(read(&*region, 0, 4), b"kept");
+    });
+}
+
+#[test]
+fn a_directory_of_a_storage_is_a_storage() {
+    let memory = Memory::new();
+    let _lock = memory.lock(true).unwrap();
+    memory.create_dir("part").unwrap();
+    let within = Within::new(std::sync::Arc::new(memory.clone()), "part".to_owned());
+    within.create_dir("p0").unwrap();
+    within.create("p0/a", 8).unwrap();
+    within.rename("p0/a", "p0/b").unwrap();
+    within.sync_dir("").unwrap();
+    assert_eq!(within.list("").unwrap(), ["p0"]);
+    assert_eq!(memory.list("part/p0").unwrap(), ["b"]);
+    assert_eq!(within.locate("p0/b"), memory.locate("part/p0/b"));
+    assert_eq!(kind(within.lock(true)), ErrorKind::Unsupported);
+    within.remove("p0/b").unwrap();
+    within.remove_dir("p0").unwrap();
+    assert!(within.open("p0/b", Access::Read).is_err());
 }

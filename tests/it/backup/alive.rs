@@ -23,7 +23,7 @@ fn payload(writer: usize, n: usize) -> String {
 fn race(durability: Durability, retention: Retention) {
     let dir = tempfile::tempdir().unwrap();
     let options = Stream::options().partitions(PARTITIONS).segment_bytes(16 << 10);
-    let options = options.durability(durability).retention(retention.clone());
+    let options = options.durability(durability).retention(retention);
     let stream = options.open(dir.path().join("a")).unwrap();
     let group = stream.group("g").lease(HOUR).open(Start::Earliest).unwrap();
     let (acked, appended) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
