@@ -186,6 +186,12 @@
 //! A flush that fails is final: what is on the disk is unknown, all writes give [`Error::Poisoned`],
 //! and only opening again finds out. A full disk is [`Error::DiskFull`], and nothing changed.
 //!
+//! # Backup
+//!
+//! [`Stream::copy_to`] copies a stream while it is in use, as it was at one moment, and compares every checksum on
+//! the way; opening the copy finds nothing to repair. [`Stream::verify_with`] looks at every file and reports
+//! what is damaged. Both tell their [`Progress`] and can be broken off.
+//!
 //! # Threads
 //!
 //! They are yours: the crate starts none. Every handle is `Send`, and all but [`Batch`] are `Sync`;
