@@ -8,16 +8,18 @@
 
 use std::sync::Arc;
 
+use super::beside::{Doubt, may_be_the_owner};
 use super::ground::Terms;
 use super::journal::{self, Origin, now_of};
 use super::meter::{Meter, Tell};
 use super::mill::Mill;
-use super::point::{Group, Partition, Point, ROUNDS_MAX};
+use super::point::{Group, GroupState, Partition, Point};
 use super::policy::policy;
 use super::site::Site;
 use crate::backup::{Copied, CopiedPartition, Part};
 use crate::error::{Error, Result};
 use crate::latch::Latch;
+use crate::ledger::{Ledger, Now};
 use crate::log::{Log, Mode, OwnerKind, Still};
 use crate::storage::{Memory, Storage};
 use crate::tally::Tally;
@@ -30,16 +32,11 @@ impl Mill {
         name: &str,
         tell: &mut Tell<'_>,
     ) -> Result<Copied> {
-        let mut rounds = 0;
+        let mut doubt = Doubt::default();
         loop {
-            rounds += 1;
-            let copied = self.copy_once(parent, name, tell);
-            match copied {
-                // The owner elsewhere trimmed what was still to be copied.
-                Err(Error::Io { ref source, .. })
-                    if self.terms.mode == Mode::Read
-                        && source.kind() == std::io::ErrorKind::NotFound
-                        && rounds < ROUNDS_MAX => {}
+            match self.copy_once(parent, name, tell) {
+                // The owner elsewhere was faster.
+                Err(error) if self.ground.looks_on() && doubt.asks_again(&error) => {}
                 other => return other,
             }
         }
@@ -57,21 +54,25 @@ impl Mill {
         let mut forward = |progress: crate::backup::Progress<'_>| tell(progress);
         let mut meter = Meter::new(point.bytes(), &mut forward);
         meter.begin(Part::Manifest)?;
-        // Journals first: nothing else keeps the descriptors of those that are rolled meanwhile.
         let ends: Vec<u64> = point.partitions.iter().map(|one| one.still.end).collect();
         let starts: Vec<u64> = point.partitions.iter().map(|one| one.still.start()).collect();
-        let Point { manifest, groups, partitions } = point;
+        let Point { manifest, mut groups, partitions } = point;
         let names = groups.iter().map(|group| group.record.name.clone()).collect();
-        for group in groups {
-            meter.begin(Part::Group(group.record.name.clone()))?;
-            self.copy_group(&group, &*to, &starts, &ends)?;
-            meter.step(group.still.bytes())?;
+        if !self.ground.looks_on() {
+            // First: nothing else keeps the descriptors of journals that are rolled meanwhile.
+            self.copy_groups(std::mem::take(&mut groups), &*to, &starts, &ends, &mut meter)?;
         }
         let mut copied = Vec::with_capacity(partitions.len());
         for (number, partition) in (0..).zip(partitions) {
             meter.begin(Part::Partition(number))?;
             copied.push(self.copy_partition(&partition, &*to, &mut meter)?);
         }
+        // What an owner elsewhere trimmed meanwhile is not in the copy.
+        let starts: Vec<u64> = copied.iter().map(|partition| partition.start).collect();
+        if manifest.retention.settled && manifest.retention.idle.is_none() {
+            groups.iter_mut().for_each(|group| group.leave_out(&starts, &ends));
+        }
+        self.copy_groups(groups, &*to, &starts, &ends, &mut meter)?;
         // Comes last, and makes the names of the others durable, too.
         manifest.save(&*to, &Latch::default()).map_err(|error| plainly(&*to, error))?;
         meter.end()?;
@@ -88,19 +89,35 @@ impl Mill {
         meter: &mut Meter<'_>,
     ) -> Result<CopiedPartition> {
         let still = &partition.still;
-        self.copy_log(partition.log(), still, to, &mut |bytes| meter.step(bytes))?;
-        Ok(CopiedPartition { start: still.start(), end: still.end, segments: still.count() })
+        let first = self.copy_log(partition.log(), still, to, &mut |bytes| meter.step(bytes))?;
+        let segments = still.count() - first;
+        Ok(CopiedPartition { start: still.start_of(first), end: still.end, segments })
     }
 
-    fn copy_group(
+    fn copy_groups(
         &self,
-        group: &Group,
+        groups: Vec<Group>,
         to: &dyn Storage,
         starts: &[u64],
         ends: &[u64],
+        meter: &mut Meter<'_>,
     ) -> Result<()> {
-        self.ground.check_open()?;
+        for group in groups {
+            meter.begin(Part::Group(group.record.name.clone()))?;
+            let bytes = group.bytes();
+            self.copy_group(group, to, starts, ends)?;
+            meter.step(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What a group is at the point.
+    fn ledger_of(&self, group: Group, starts: &[u64], ends: &[u64], now: Now) -> Result<Ledger> {
         let record = &group.record;
+        let (desk, still) = match group.state {
+            GroupState::Seen { ledger, .. } => return Ok(*ledger),
+            GroupState::Open { desk, still } => (desk, still),
+        };
         let origin = Origin {
             number: record.number,
             policy: policy(record),
@@ -108,12 +125,24 @@ impl Mill {
             log_starts: starts,
             log_ends: ends,
         };
+        let log = &desk.journal;
+        let replay = |visit: &mut dyn FnMut(_, &[u8]) -> _| log.replay_still(&still, visit);
+        journal::rebuild(log, replay, &origin, now).map(|(ledger, _)| ledger)
+    }
+
+    fn copy_group(
+        &self,
+        group: Group,
+        to: &dyn Storage,
+        starts: &[u64],
+        ends: &[u64],
+    ) -> Result<()> {
+        self.ground.check_open()?;
+        let (number, unclean) = (group.record.number, group.unclean);
         let now = now_of(&self.ground.time);
-        let log = group.journal();
-        let replay = |visit: &mut dyn FnMut(_, &[u8]) -> _| log.replay_still(&group.still, visit);
-        let (mut ledger, _) = journal::rebuild(log, replay, &origin, now)?;
+        let mut ledger = self.ledger_of(group, starts, ends, now)?;
         let mut events = Vec::new();
-        ledger.part(now, starts, ends, group.unclean, &mut events);
+        ledger.part(now, starts, ends, unclean, &mut events);
         for event in &events {
             ledger.apply(event);
         }
@@ -130,29 +159,44 @@ impl Mill {
             settled: Arc::default(),
             ..self.terms.clone()
         };
-        let (fresh, _) = Log::open(terms.settings(OwnerKind::Journal, record.number))?;
+        let (fresh, _) = Log::open(terms.settings(OwnerKind::Journal, number))?;
         journal::found(&fresh, &ledger, now)?;
-        self.copy_log(&fresh, &fresh.still(), to, &mut |_| Ok(()))
+        self.copy_log(&fresh, &fresh.still(), to, &mut |_| Ok(())).map(drop)
     }
 
+    /// Copies the segments of a log. Says which is the first that is in the copy: an owner elsewhere may trim
+    /// some before they are read.
     fn copy_log(
         &self,
         log: &Log,
         still: &Still,
         to: &dyn Storage,
         step: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
+        let mut first = 0;
         if still.count() == 0 {
-            return Ok(());
+            return Ok(first);
         }
         let dir = &log.settings.dir;
         let failed = |doing, error| Error::io(doing, to.locate(dir), 0, error);
         to.create_dir(dir).map_err(|error| failed("make", error))?;
         for index in 0..still.count() {
             self.ground.check_open()?;
-            log.copy_segment(still, index, to, step)?;
+            let Err(error) = log.copy_segment(still, index, to, step) else { continue };
+            let may_be_trimmed = self.ground.looks_on() && may_be_the_owner(&error);
+            let is_last = index + 1 == still.count();
+            if is_last || !may_be_trimmed || !log.is_trimmed(still, index)? {
+                return Err(error);
+            }
+            // A copy has no holes: what stood before the trimmed one goes, too.
+            for name in to.list(dir).map_err(|error| failed("list", error))? {
+                let removed = to.remove(&format!("{dir}/{name}"));
+                removed.map_err(|error| failed("remove", error))?;
+            }
+            first = index + 1;
         }
-        to.sync_dir(dir).map_err(|error| failed("sync", error))
+        to.sync_dir(dir).map_err(|error| failed("sync", error))?;
+        Ok(first)
     }
 }
 

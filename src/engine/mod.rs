@@ -39,6 +39,7 @@
 //! | `unique` | appending nothing twice |
 //! | `conditional` | appending only behind what is believed to be the last entry |
 //! | `point`, `copy`, `site` | the stream at one moment, copying it, and where the copy is made |
+//! | `beside` | the same moment of a stream that has its owner elsewhere |
 //! | `verify` | comparing all that is stored with its sums |
 //! | `meter` | how far these are |
 //! | `report` | what a desk tells of its group |
@@ -53,6 +54,7 @@
 mod addressed;
 mod append;
 mod basket;
+mod beside;
 mod board;
 mod bury;
 mod census;

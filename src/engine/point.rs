@@ -10,8 +10,7 @@
 //!    can tell, as groups never see each other.
 //! 4. Where entries for one group alone may stand is in the manifest before they are appended.
 //!
-//! A stream that is open for reading only may have an owner elsewhere. Its files are looked at anew, in the same
-//! order, and once more from the start if the manifest is another afterwards.
+//! Of a stream that is open for reading only, and may have an owner elsewhere, `beside` takes it.
 
 use std::sync::Arc;
 
@@ -20,10 +19,8 @@ use super::groups::broken;
 use super::manifest::{GroupRecord, Manifest};
 use super::mill::Mill;
 use crate::error::{Error, Result};
-use crate::log::{Log, Mode, OwnerKind, Pin, Still};
-
-/// So often the files of a stream that has an owner elsewhere are looked at.
-pub(super) const ROUNDS_MAX: usize = 8;
+use crate::ledger::Ledger;
+use crate::log::{Log, Pin, Still};
 
 /// A stream at one moment.
 #[derive(Debug)]
@@ -51,19 +48,26 @@ enum Source<'a> {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) record: GroupRecord,
-    source: Journal,
-    pub(super) still: Still,
-    /// Nobody closed its journal, and nobody has it open as far as one can tell.
+    pub(super) state: GroupState,
+    /// Nobody closed its journal: its owner died, or is at work.
     pub(super) unclean: bool,
 }
 
+/// What is known of a group.
 #[derive(Debug)]
-enum Journal {
-    Open(Arc<Desk>),
-    Anew(Box<Log>),
+pub(super) enum GroupState {
+    /// Where its journal ended.
+    Open { desk: Arc<Desk>, still: Still },
+    /// Where its journal led to, and how long that was.
+    Seen { ledger: Box<Ledger>, bytes: u64 },
 }
 
 impl Partition<'_> {
+    /// One of which the files alone tell.
+    pub(super) fn beside(log: Log, still: Still) -> Self {
+        Self { source: Source::Anew(Box::new(log)), still, _pin: None }
+    }
+
     pub(super) fn log(&self) -> &Log {
         match &self.source {
             Source::Open(log) => log,
@@ -73,10 +77,23 @@ impl Partition<'_> {
 }
 
 impl Group {
-    pub(super) fn journal(&self) -> &Log {
-        match &self.source {
-            Journal::Open(desk) => &desk.journal,
-            Journal::Anew(log) => log,
+    pub(super) fn seen(record: GroupRecord, ledger: Ledger, bytes: u64, unclean: bool) -> Self {
+        Self { record, state: GroupState::Seen { ledger: Box::new(ledger), bytes }, unclean }
+    }
+
+    /// Leaves out what was trimmed since the group was seen, where that is nothing it has lost.
+    pub(super) fn leave_out(&mut self, starts: &[u64], ends: &[u64]) {
+        if let GroupState::Seen { ledger, .. } = &mut self.state {
+            let gone = ledger.gone(starts, ends);
+            ledger.leave_out(&gone);
+        }
+    }
+
+    /// How many bytes its journal has.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.state {
+            GroupState::Open { still, .. } => still.bytes(),
+            GroupState::Seen { bytes, .. } => *bytes,
         }
     }
 }
@@ -85,7 +102,7 @@ impl Point<'_> {
     /// How many bytes are to be read for a copy.
     pub(super) fn bytes(&self) -> u64 {
         let partitions = self.partitions.iter().map(|partition| partition.still.bytes());
-        partitions.chain(self.groups.iter().map(|group| group.still.bytes())).sum()
+        partitions.chain(self.groups.iter().map(Group::bytes)).sum()
     }
 }
 
@@ -93,7 +110,7 @@ impl Mill {
     /// The stream as it is now.
     pub(super) fn point(&self) -> Result<Point<'_>> {
         self.ground.check_open()?;
-        if self.terms.mode == Mode::Write { self.point_of_own() } else { self.point_of_files() }
+        if self.ground.looks_on() { self.point_beside() } else { self.point_of_own() }
     }
 
     fn point_of_own(&self) -> Result<Point<'_>> {
@@ -106,8 +123,8 @@ impl Mill {
                 None => return Err(Error::GroupDeleted),
             };
             let still = desk.journal.still().newest();
-            let source = Journal::Open(desk);
-            Ok(Group { record: record.clone(), source, still, unclean: false })
+            let state = GroupState::Open { desk, still };
+            Ok(Group { record: record.clone(), state, unclean: false })
         };
         let groups = manifest.groups.iter().map(group).collect::<Result<Vec<_>>>()?;
         let partition = |log| {
@@ -117,50 +134,5 @@ impl Mill {
         };
         let partitions = (0..manifest.partitions).map(partition).collect::<Result<Vec<_>>>()?;
         Ok(Point { manifest: manifest.clone(), groups, partitions })
-    }
-
-    fn point_of_files(&self) -> Result<Point<'_>> {
-        let mut manifest = self.stored_manifest()?;
-        for _ in 0..ROUNDS_MAX {
-            let groups = manifest.groups.iter().map(|record| self.group_of_files(record));
-            let groups = groups.collect::<Result<Vec<_>>>();
-            let partitions = (0..manifest.partitions).map(|n| self.partition_of_files(n));
-            let partitions = partitions.collect::<Result<Vec<_>>>();
-            let after = self.stored_manifest()?;
-            if after == manifest {
-                return Ok(Point { manifest, groups: groups?, partitions: partitions? });
-            }
-            manifest = after;
-        }
-        Err(Error::LimitReached {
-            what: "looking at a manifest that changes",
-            max: ROUNDS_MAX as u64,
-        })
-    }
-
-    fn stored_manifest(&self) -> Result<Manifest> {
-        let storage = &*self.ground.storage;
-        Manifest::load(storage)?.ok_or_else(|| super::open::missing(storage))
-    }
-
-    fn group_of_files(&self, record: &GroupRecord) -> Result<Group> {
-        let (log, unclean) = self.anew(OwnerKind::Journal, record.number)?;
-        let still = log.still().newest();
-        Ok(Group { record: record.clone(), source: Journal::Anew(Box::new(log)), still, unclean })
-    }
-
-    fn partition_of_files(&self, partition: u32) -> Result<Partition<'_>> {
-        let (log, _) = self.anew(OwnerKind::Partition, partition.into())?;
-        let still = log.still();
-        Ok(Partition { source: Source::Anew(Box::new(log)), still, _pin: None })
-    }
-
-    /// Opens a log for reading; damage that would end it early is an error here.
-    fn anew(&self, kind: OwnerKind, number: u64) -> Result<(Log, bool)> {
-        let (log, recovery) = Log::open(self.terms.settings(kind, number))?;
-        match recovery.damage {
-            Some(damage) => Err(Error::Corrupt(damage)),
-            None => Ok((log, recovery.unclean)),
-        }
     }
 }

@@ -32,7 +32,7 @@ impl Work<'_> {
     }
 
     fn check(
-        &self,
+        &mut self,
         index: usize,
         step: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Option<Checked>> {
@@ -75,7 +75,7 @@ impl Mill {
         let desks = self.desks.read().clone();
         let journals = desks.values().map(|desk| desk.as_ref().ok().map(|desk| &desk.journal));
         let journals: Vec<Option<&Log>> = journals.collect();
-        let manifest = self.manifest.lock().clone();
+        let manifest = self.manifest_to_verify();
         let mut works = Vec::new();
         for partition in 0..manifest.partitions {
             let log = self.ground.logs.get(partition as usize);
@@ -93,7 +93,7 @@ impl Mill {
         let mut meter = Meter::new(total, &mut forward);
         meter.begin(Part::Manifest)?;
         visit(self.check_manifest()?)?;
-        for (part, work) in works {
+        for (part, mut work) in works {
             meter.begin(part.clone())?;
             for index in 0..work.count() {
                 self.ground.check_open()?;
@@ -103,6 +103,16 @@ impl Mill {
             }
         }
         meter.end()
+    }
+
+    /// The manifest by which parts are looked for: another owner's as it is stored, if that can be read.
+    fn manifest_to_verify(&self) -> Manifest {
+        if self.ground.looks_on()
+            && let Ok(Some(stored)) = Manifest::load(&*self.ground.storage)
+        {
+            return stored;
+        }
+        self.manifest.lock().clone()
     }
 
     fn work<'a>(&self, log: Option<&'a Log>, kind: OwnerKind, number: u64) -> Result<Work<'a>> {

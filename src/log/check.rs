@@ -2,9 +2,15 @@
 //! looked at all the same.
 //!
 //! A log that is open knows where the frames of each of its segments end. Of files that no log
-//! vouches for (a directory that is damaged, and open for reading only; the journal of a group that is closed) the
-//! openings and floors of the others say it: frames that were synced once and are not whole are
-//! damage, and a tail of which nobody says that is none.
+//! vouches for (a directory that is open for reading only, with or without an owner at work; the journal of a
+//! group that is closed) the openings and floors of the others say it: frames that were synced once and are not
+//! whole are damage, and a tail of which nobody says that is none.
+//!
+//! # Beside an owner
+//! The file that is read may be trimmed, sealed or cut at the same time, and frames that were missing a moment ago may
+//! be there and synced by now. So what looks damaged is looked at again, from the names on. It is damage if it is
+//! found the same: then what says that it was safe was there before it was read the second time. A
+//! file that is gone was trimmed, and is left out.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +27,9 @@ use super::settings::Settings;
 use super::tail::Found;
 use crate::error::{Corruption, Error, Result};
 use crate::storage::Region;
+
+/// So often one file is looked at, if it looks damaged each time, and otherwise.
+const LOOKS_MAX: usize = 8;
 
 const NEWER: &str = "the segment's format is newer, or its version is damaged";
 const APART: &str = "the segment does not follow the one before it";
@@ -45,6 +54,8 @@ pub(crate) struct Checked {
 pub(crate) struct Suspect {
     log: Log,
     sequences: Vec<u64>,
+    /// Those that were there when they were listed last.
+    listed: Vec<u64>,
     /// Those whose headers can be believed.
     found: Vec<Option<Found>>,
 }
@@ -141,13 +152,15 @@ impl Suspect {
     /// Lists the files of a log, and reads their headers.
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let log = Log::empty(settings);
-        let names = match log.settings.storage.list(&log.settings.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            other => other.map_err(|error| log.failed("list", "", error))?,
-        };
-        let sequences = sequences(&names);
-        let found = sequences.iter().map(|sequence| log.find_one(*sequence).ok()).collect();
-        Ok(Self { log, sequences, found })
+        let sequences = sequences(&log.names()?);
+        let listed = sequences.clone();
+        let found = sequences.iter().map(|_| None).collect();
+        let mut suspect = Self { log, sequences, listed, found };
+        for index in 0..suspect.count() {
+            // What is wrong with it is said when it is its turn.
+            let _ = suspect.find(index);
+        }
+        Ok(suspect)
     }
 
     /// How many files there are.
@@ -160,21 +173,47 @@ impl Suspect {
         self.found[index].as_ref().map_or(0, |found| found.region.len())
     }
 
-    /// Looks at one of them; `None` if it was made ahead of its use and holds nothing yet. `step` is
-    /// told how many bytes were looked at.
+    /// Looks at one of them; `None` if it was made ahead of its use and holds nothing yet, or is trimmed by
+    /// now. `step` is told how many bytes were looked at.
     pub(crate) fn check(
-        &self,
+        &mut self,
+        index: usize,
+        step: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Option<Checked>> {
+        let mut before: Option<Box<Corruption>> = None;
+        for _ in 1..LOOKS_MAX {
+            match self.look(index, step) {
+                Ok(Some(Checked { damage: Some(damage), .. }))
+                    if before.as_ref() != Some(&damage) =>
+                {
+                    before = Some(damage);
+                }
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+            if !self.find_again(index)? {
+                return Ok(None);
+            }
+        }
+        self.look(index, step)
+    }
+
+    fn look(
+        &mut self,
         index: usize,
         step: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Option<Checked>> {
         let sequence = self.sequences[index];
-        let Some(found) = &self.found[index] else {
-            return match self.log.find_one(sequence) {
-                Err(Error::Corrupt(damage)) => Ok(Some(self.unsound(sequence, 0, damage))),
-                Err(Error::NewerFormat { .. }) => Ok(self.wrong(sequence, 0, NEWER)),
-                other => other.map(|_| None),
-            };
-        };
+        if self.found[index].is_none() {
+            match self.find(index) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(Error::Corrupt(damage)) => return Ok(Some(self.unsound(sequence, 0, damage))),
+                Err(Error::NewerFormat { .. }) => return Ok(self.wrong(sequence, 0, NEWER)),
+                Err(other) => return Err(other),
+            }
+        }
+        let Some(found) = &self.found[index] else { return Ok(None) };
         let opening = match found.opening {
             Some(opening) => opening,
             None if !found.is_synced() => return Ok(None),
@@ -200,6 +239,22 @@ impl Suspect {
         Ok(Some(self.log.checked(sequence, opening.0, walked)))
     }
 
+    /// Reads the header of one file. Says whether the file is there.
+    fn find(&mut self, index: usize) -> Result<bool> {
+        self.found[index] = None;
+        self.found[index] = self.log.find_there(self.sequences[index])?;
+        Ok(self.found[index].is_some())
+    }
+
+    /// Lists the files once more, and reads the headers of this one and the next. Says whether it is there.
+    fn find_again(&mut self, index: usize) -> Result<bool> {
+        self.listed = sequences(&self.log.names()?);
+        for nearby in index..self.count().min(index + 2) {
+            let _ = self.find(nearby);
+        }
+        Ok(self.listed.binary_search(&self.sequences[index]).is_ok())
+    }
+
     /// Where the frames of a segment end, as the next one says.
     fn limit(&self, index: usize) -> Option<u64> {
         let here = self.found[index].as_ref()?;
@@ -210,13 +265,16 @@ impl Suspect {
 
     /// Why a segment cannot follow the one before it. A journal's older ones go in any order.
     fn apart(&self, index: usize, (base, opening): (u64, Opening)) -> Option<&'static str> {
-        let before = index.checked_sub(1)?;
         if self.log.settings.owner.kind == OwnerKind::Journal {
             return None;
         }
-        if self.sequences[before] + 1 != self.sequences[index] {
+        let sequence = self.sequences[index];
+        let place = self.listed.binary_search(&sequence).unwrap_or(0);
+        if place > 0 && self.listed[place - 1] + 1 != sequence {
             return Some(MISSING);
         }
+        let before =
+            index.checked_sub(1).filter(|before| self.sequences[*before] + 1 == sequence)?;
         let before = self.found[before].as_ref()?;
         let (base_before, _) = before.opening?;
         let follows = opening.previous_salt == before.head.salt && base_before <= base;

@@ -113,7 +113,7 @@ impl Log {
         }
     }
 
-    fn names(&self) -> Result<Vec<String>> {
+    pub(super) fn names(&self) -> Result<Vec<String>> {
         match self.settings.storage.list(&self.settings.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             other => other.map_err(|error| self.failed("list", "", error)),

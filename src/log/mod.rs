@@ -30,6 +30,7 @@
 //! | `adopt` | taking over what was found |
 //! | `survey` | how long it is |
 //! | `still` | a log as it was at one moment, and copying its files elsewhere |
+//! | `beside` | the same of a log that somebody else goes on writing |
 //! | `check` | comparing files with their sums, one by one, and going on after damage |
 //! | `salvage` | opening for reading only, damaged or not |
 //! | `view` | how far a log of another owner was seen |
@@ -38,6 +39,7 @@
 mod active;
 mod adopt;
 mod append;
+mod beside;
 mod capacity;
 mod check;
 mod conditional;

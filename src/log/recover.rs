@@ -130,7 +130,7 @@ impl Log {
         }
     }
 
-    pub(super) fn find_one(&self, sequence: u64) -> Result<Found> {
+    fn find_one(&self, sequence: u64) -> Result<Found> {
         let name = file_name(sequence);
         let opened = self.settings.storage.open(&self.settings.path(&name), Access::Read);
         self.read_head(sequence, opened.map_err(|error| self.failed("open", &name, error))?)

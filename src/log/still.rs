@@ -34,19 +34,19 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// A log as it was at one moment.
 #[derive(Debug)]
 pub(crate) struct Still {
-    cuts: Vec<Cut>,
+    pub(super) cuts: Vec<Cut>,
     /// The offset behind its last entry.
     pub(crate) end: u64,
 }
 
 /// A segment as it was then.
 #[derive(Debug)]
-struct Cut {
-    segment: Arc<Segment>,
+pub(super) struct Cut {
+    pub(super) segment: Arc<Segment>,
     /// Where its frames end.
-    end: u64,
+    pub(super) end: u64,
     /// The file, if it was open; then it can be read whatever becomes of its name.
-    held: Option<Arc<dyn Region>>,
+    pub(super) held: Option<Arc<dyn Region>>,
 }
 
 /// Keeps the files of trimmed segments from going. Whoever drops the last one removes them.
@@ -66,7 +66,12 @@ impl Drop for Pin<'_> {
 impl Still {
     /// The first offset that it holds.
     pub(crate) fn start(&self) -> u64 {
-        self.cuts.first().map_or(self.end, |cut| cut.segment.base)
+        self.start_of(0)
+    }
+
+    /// The first offset of a segment, or the end.
+    pub(crate) fn start_of(&self, index: usize) -> u64 {
+        self.cuts.get(index).map_or(self.end, |cut| cut.segment.base)
     }
 
     /// How many segments there are.
@@ -233,7 +238,7 @@ impl Log {
         step(chunk.len() as u64 + FRAMES_AT)
     }
 
-    fn open_cut(&self, cut: &Cut) -> Result<Arc<dyn Region>> {
+    pub(super) fn open_cut(&self, cut: &Cut) -> Result<Arc<dyn Region>> {
         if let Some(held) = &cut.held {
             return Ok(Arc::clone(held));
         }
