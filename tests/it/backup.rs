@@ -1,6 +1,7 @@
 //! A copy is the stream as it was at one moment, whatever goes on meanwhile, and opens as after a clean end.
 
 mod alive;
+mod beside;
 mod verifying;
 
 use std::collections::BTreeMap;
