@@ -70,7 +70,9 @@ impl Mill {
         // What an owner elsewhere trimmed meanwhile is not in the copy.
         let starts: Vec<u64> = copied.iter().map(|partition| partition.start).collect();
         if manifest.retention.settled && manifest.retention.idle.is_none() {
-            groups.iter_mut().for_each(|group| group.leave_out(&starts, &ends));
+            for group in &mut groups {
+                group.leave_out(&starts, &ends);
+            }
         }
         self.copy_groups(groups, &*to, &starts, &ends, &mut meter)?;
         // Comes last, and makes the names of the others durable, too.
@@ -111,25 +113,6 @@ impl Mill {
         Ok(())
     }
 
-    /// What a group is at the point.
-    fn ledger_of(&self, group: Group, starts: &[u64], ends: &[u64], now: Now) -> Result<Ledger> {
-        let record = &group.record;
-        let (desk, still) = match group.state {
-            GroupState::Seen { ledger, .. } => return Ok(*ledger),
-            GroupState::Open { desk, still } => (desk, still),
-        };
-        let origin = Origin {
-            number: record.number,
-            policy: policy(record),
-            starts: &record.starts,
-            log_starts: starts,
-            log_ends: ends,
-        };
-        let log = &desk.journal;
-        let replay = |visit: &mut dyn FnMut(_, &[u8]) -> _| log.replay_still(&still, visit);
-        journal::rebuild(log, replay, &origin, now).map(|(ledger, _)| ledger)
-    }
-
     fn copy_group(
         &self,
         group: Group,
@@ -140,7 +123,7 @@ impl Mill {
         self.ground.check_open()?;
         let (number, unclean) = (group.record.number, group.unclean);
         let now = now_of(&self.ground.time);
-        let mut ledger = self.ledger_of(group, starts, ends, now)?;
+        let mut ledger = ledger_of(group, starts, ends, now)?;
         let mut events = Vec::new();
         ledger.part(now, starts, ends, unclean, &mut events);
         for event in &events {
@@ -198,6 +181,25 @@ impl Mill {
         to.sync_dir(dir).map_err(|error| failed("sync", error))?;
         Ok(first)
     }
+}
+
+/// What a group is at the point.
+fn ledger_of(group: Group, starts: &[u64], ends: &[u64], now: Now) -> Result<Ledger> {
+    let record = &group.record;
+    let (desk, still) = match group.state {
+        GroupState::Seen { ledger, .. } => return Ok(*ledger),
+        GroupState::Open { desk, still } => (desk, still),
+    };
+    let origin = Origin {
+        number: record.number,
+        policy: policy(record),
+        starts: &record.starts,
+        log_starts: starts,
+        log_ends: ends,
+    };
+    let log = &desk.journal;
+    let replay = |visit: &mut dyn FnMut(_, &[u8]) -> _| log.replay_still(&still, visit);
+    journal::rebuild(log, replay, &origin, now).map(|(ledger, _)| ledger)
 }
 
 /// Tells a failed sync of a copy as what it is: the stream that is copied is not poisoned by it.

@@ -22,6 +22,7 @@
 //! | `reviving` | letters are brought back among all else, and that is cut short anywhere |
 //! | `observed` | a full disk is told to who observes the process |
 //! | `copying` | a stream is copied, and that is cut short anywhere |
+//! | `beside` | a stream is copied and verified while another owns it |
 //! | `fork` | a handle in a forked child |
 //! | `rot` | every byte flipped, every length cut |
 //! | `controls` | protections taken away: the oracle has to notice |
@@ -29,6 +30,7 @@
 //! The oracle gives its complaint back instead of panicking, so that the controls can show that it
 //! does complain. One run is named by its seed.
 
+mod beside;
 mod controls;
 mod copying;
 mod cuts;

@@ -21,7 +21,11 @@ impl Stream {
     /// - Opening the copy is like opening the stream after a clean end: leases and memberships have ended, attempts
     ///   are kept, and so are delays.
     /// - While it is made, files that retention lets go stay on the disk.
-    /// - A stream in memory can be copied to a directory, too, and one that is open for reading only.
+    /// - A stream in memory can be copied to a directory, too.
+    /// - So can one that is [open for reading only](Stream::open_read_only), while its owner goes on. Under
+    ///   [`Always`](crate::Durability::Always) the copy has what is durable. What the owner trims before it is read is not in
+    ///   the copy; a group that had a need of it counts it as trimmed. The progress may begin anew, if the owner changes
+    ///   groups or partitions at that moment.
     ///
     /// The copy *is* the stream, kept elsewhere: it has the same number, so dead letters find their originals in it.
     /// Use both at a time only to look at one. If both bury dead letters in one stream, a letter that one of them
@@ -49,7 +53,8 @@ impl Stream {
     /// In all cases what was made is removed, and the stream is as before.
     /// [`Error::AlreadyExists`]; [`Error::InvalidOption`] if the directory lies in the stream's own, or its name is not
     /// Unicode; [`Error::Corrupt`]; [`Error::DiskFull`] and [`Error::Io`], with the path that tells which side it was;
-    /// [`Error::Closed`]; [`Error::Forked`].
+    /// [`Error::Closed`]; [`Error::Forked`]; of a stream that is open for reading only also [`Error::LimitReached`], if its owner
+    /// changes groups or partitions faster than it can be looked at.
     pub fn copy_to(&self, path: impl AsRef<Path>) -> Result<Copied> {
         self.copy_with(path, |_| ControlFlow::Continue(()))
     }
@@ -111,7 +116,8 @@ impl Stream {
 
     /// The same, past what is damaged: says for each file what was found in it. `progress` is told about every MiB how
     /// far it is, and may break it off; then the report says so. Nothing is written, and the stream may be in use,
-    /// or [open for reading only](crate::StreamOptions::open_read_only).
+    /// or [open for reading only](Stream::open_read_only) beside its owner: what is being written is not taken for damage, and
+    /// files that are trimmed meanwhile are left out.
     ///
     /// ```
     /// use std::ops::ControlFlow;

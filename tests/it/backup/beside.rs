@@ -105,7 +105,7 @@ impl Past {
         let info = copy.info().unwrap();
         for (partition, part) in (0..).zip(&info.partitions) {
             let ids = stored.iter().map(|(id, _)| *id).filter(|id| id.partition() == partition);
-            assert!(ids.map(|id| id.offset()).eq(part.start..part.end), "there is a hole");
+            assert!(ids.map(EntryId::offset).eq(part.start..part.end), "there is a hole");
             let before = &mut self.ends[partition as usize];
             assert!(part.end >= *before, "it went back from {before} to {}", part.end);
             *before = part.end;
@@ -162,9 +162,9 @@ fn race(task: &str) {
             copy(life * COPIES + number);
         }
         if life == 0 {
-            writer.kill()
+            writer.kill();
         } else {
-            assert!(writer.finish().success())
+            assert!(writer.finish().success());
         }
         assert!(copy(1_000 + life) > 0);
     }
