@@ -1,10 +1,10 @@
-//! Dead letters, seen and redriven from outside.
+//! Dead letters, seen and redriven from outside; and copies.
 
 use std::path::Path;
 
 use millstream::{Exhausted, NewEntry, Start, Stream};
 
-use crate::run::{millstream, place};
+use crate::run::{millstream, orders, place};
 
 /// A stream whose group has given up four orders, and the stream of their letters; both closed.
 fn given_up(path: &Path, letters: &Path) {
@@ -63,4 +63,28 @@ fn letters_are_redriven_by_reason_and_in_pages() {
     assert_eq!(stream.group("billing").open_existing().unwrap().lag().unwrap(), 3);
     stream.close().unwrap();
     millstream("redrive", &path, &["billing", "--from", from]).with(5);
+}
+
+#[test]
+fn a_backup_holds_what_the_stream_held() {
+    let (dir, path) = place();
+    let orders = orders(&path);
+    let to = dir.path().join("backup");
+    let ran = millstream("backup", &path, &[to.to_str().unwrap()]).with(0);
+    ran.tells("10 entries and 1 group are in");
+    orders.stream.append("later").unwrap();
+    let copy = Stream::open(&to).unwrap();
+    assert!(copy.recovery().is_clean());
+    assert_eq!(copy.info().unwrap().entries(), 10);
+    assert_eq!(copy.group("billing").open_existing().unwrap().info().unwrap().parked, 2);
+    copy.close().unwrap();
+    let again = millstream("backup", &path, &[to.to_str().unwrap()]).with(6);
+    assert!(again.err.contains("already exists"), "{again:?}");
+    let json = dir.path().join("another");
+    let told = millstream("backup", &path, &[json.to_str().unwrap(), "--json"]).with(0).json();
+    assert_eq!((&told["partitions"][0]["end"], &told["groups"][0]), (&6.into(), &"billing".into()));
+    let inside = path.join("copy");
+    assert!(
+        millstream("backup", &path, &[inside.to_str().unwrap()]).with(2).err.contains("outside")
+    );
 }

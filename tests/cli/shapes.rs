@@ -111,8 +111,10 @@ fn parked_entries_are_listed_with_their_reasons_escaped() {
 fn a_sound_stream_verifies() {
     let (_dir, path) = place();
     orders(&path).close();
-    millstream("verify", &path, &[]).with(0).tells("all sound");
-    assert_eq!(millstream("verify", &path, &["--json"]).with(0).json()["sound"], true);
+    let ran = millstream("verify", &path, &[]).with(0).tells("all sound");
+    ran.tells("partition 1").tells("group \"billing\"").tells("the manifest");
+    let told = millstream("verify", &path, &["--json"]).with(0).json();
+    assert_eq!((&told["sound"], &told["files"][1]["entries"]), (&true.into(), &5.into()));
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     Dump(Dump),
     /// Compare every stored byte with its checksum.
     Verify(Dir),
+    /// Copy a stream to a new directory, while it is in use.
+    Backup(Backup),
     /// Make parked entries of a group available again, or those that dead letters are of.
     Redrive(Redrive),
     /// Make a group go on elsewhere, back or forth.
@@ -216,6 +218,15 @@ pub(crate) struct Dump {
     pub(crate) max: Option<u64>,
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The directory of the stream.
+    pub(crate) dir: PathBuf,
+    /// The directory of the copy, which must not be there yet, or be empty.
+    #[arg(value_name = "DEST")]
+    pub(crate) to: PathBuf,
 }
 
 /// Whether to ask.

@@ -6,17 +6,19 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `args`, `place` | the command line: verbs, options, places and ranges |
-//! | `info`, `groups`, `group`, `pending`, `letters`, `tail`, `dump`, `verify` | one verb each, or a family |
+//! | `info`, `groups`, `group`, `pending`, `letters`, `tail`, `dump`, `verify`, `backup` | one verb each, or a family |
 //! | `watch` | the live view |
 //! | `why` | in words, why a read of a group would find nothing |
 //! | `mend` | the verbs that change something, and the question before |
 //! | `payload`, `table`, `json`, `words`, `screen` | how things are shown |
-//! | `stop` | ctrl-c |
+//! | `bar`, `stop` | how far a long call is, and ctrl-c |
 //! | `exit` | how a run ends, and its exit code |
 //!
 //! Nobody who embeds the crate compiles any of it: it is built with the feature `cli` alone.
 
 mod args;
+mod backup;
+mod bar;
 mod dump;
 mod exit;
 mod group;
@@ -70,6 +72,7 @@ fn run(verb: &Verb, screen: &mut Screen) -> Result<Outcome, Failure> {
         Verb::Watch(args) => watch::run(args, screen),
         Verb::Dump(args) => dump::run(args, screen),
         Verb::Verify(args) => verify::run(args, screen),
+        Verb::Backup(args) => backup::run(args, screen),
         Verb::Redrive(args) => mend::redrive::run(args, screen),
         Verb::Reset(args) => mend::reset::run(args, screen),
         Verb::Trim(args) => mend::trim::run(args, screen),
