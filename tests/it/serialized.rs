@@ -1,14 +1,17 @@
 //! What is serializable keeps its names, and reads back.
 
 use std::fmt::Debug;
+use std::fs;
+use std::ops::ControlFlow;
 
 use millstream::assign::RoundRobin;
 use millstream::{
-    Appended, Blocked, Cause, ClaimCursor, DeadLetter, EntryId, Event, Exhausted, Fate, Gone,
-    GroupInfo, GroupPartition, GroupState, Holder, Letter, LetterQuery, Letters, Loss, Lost,
-    ManualClock, Member, Parked, PartitionInfo, PartitionRecovery, Pause, Pending, PendingQuery,
-    PendingState, PendingSummary, Recovery, Redriven, RedrivenLetters, Retention, Settings,
-    Settlement, Start, Stream, StreamInfo, Token, Trimmed, TrimmedPartition, Unclaimed,
+    Appended, Blocked, Cause, ClaimCursor, Copied, CopiedPartition, Corruption, DeadLetter,
+    EntryId, Event, Exhausted, Fate, FileReport, Gone, GroupInfo, GroupPartition, GroupState,
+    Holder, Letter, LetterQuery, Letters, Loss, Lost, ManualClock, Member, Parked, Part,
+    PartitionInfo, PartitionRecovery, Pause, Pending, PendingQuery, PendingState, PendingSummary,
+    Progress, Recovery, Redriven, RedrivenLetters, Retention, Settings, Settlement, Start, Stream,
+    StreamInfo, Token, Trimmed, TrimmedPartition, Unclaimed, VerifyReport,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +28,9 @@ const _: () = {
     told::<(GroupInfo, GroupPartition, GroupState, Settings, Pause, Member, Blocked)>();
     told::<(Pending, PendingState, PendingSummary, Parked, Unclaimed, Redriven)>();
     told::<(Event, Cause, Fate, Gone, Lost, Settlement, Recovery, PartitionRecovery)>();
+    told::<(Copied, CopiedPartition, Part)>();
     shown::<(DeadLetter, Letter, Letters, RedrivenLetters)>();
+    shown::<(VerifyReport, FileReport, Corruption, Progress<'_>)>();
 };
 
 /// A value that was written down with the promised names reads back, and has no others.
@@ -248,6 +253,58 @@ fn a_dead_letter_is_told_by_the_names_of_its_methods() {
         to_value(redriven).unwrap(),
         json!({
             "redriven": [["0-0", {"Available": "0-0"}]], "failed": [], "next": null, "stopped": null,
+        })
+    );
+}
+
+#[test]
+fn names_of_what_copies_and_verifying_tell_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("orders");
+    let stream = Stream::open(&path).unwrap();
+    stream.group("billing").open(Start::Earliest).unwrap();
+    fill(&stream, 2);
+    let copy = dir.path().join("copy");
+    let mut parts = Vec::new();
+    let copied = stream.copy_with(&copy, |progress| {
+        parts.push(to_value(progress).unwrap());
+        ControlFlow::Continue(())
+    });
+    let copied = comes_back(&copied.unwrap());
+    assert_eq!(copied["path"], json!(copy));
+    assert_eq!(copied["partitions"], json!([{"start": 0, "end": 2, "segments": 1}]));
+    assert_eq!(copied["groups"], json!(["billing"]));
+    let total = copied["bytes"].as_u64().unwrap();
+    let names =
+        json!({"done_bytes": total, "total_bytes": total, "part": parts.last().unwrap()["part"]});
+    assert_eq!(parts.last(), Some(&names));
+    for part in [json!("Manifest"), json!({"Partition": 1}), json!({"Group": "billing"})] {
+        promised::<Part>(&part);
+    }
+
+    stream.close().unwrap();
+    let file = path.join("p0/0000000001.seg");
+    let mut bytes = fs::read(&file).unwrap();
+    let frame = bytes.windows(2).position(|bytes| bytes == b"e1").unwrap();
+    bytes[frame] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let damaged = Stream::open_read_only(&path).unwrap();
+    let report = to_value(damaged.verify_with(|_| ControlFlow::Continue(())).unwrap()).unwrap();
+    assert_eq!(report["complete"], true);
+    let of_entries =
+        report["files"].as_array().unwrap().iter().find(|file| file["part"] != "Manifest");
+    let mut of_entries = of_entries.unwrap().clone();
+    let position = of_entries["damage"]["position"].take();
+    let what = of_entries["damage"]["what"].take();
+    assert!(position.as_u64().is_some() && what.as_str().is_some(), "{report}");
+    let damage = json!({"file": file, "position": null, "first": 1, "end": null, "what": null});
+    let sound = of_entries["bytes"].take();
+    assert!(sound.as_u64().is_some());
+    assert_eq!(
+        of_entries,
+        json!({
+            "part": {"Partition": 0}, "file": file, "sequence": 1, "first": 0, "end": 1,
+            "bytes": null, "frames": 2, "entries": 1, "damage": damage,
         })
     );
 }
