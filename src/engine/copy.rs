@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::latch::Latch;
 use crate::ledger::{Ledger, Now};
 use crate::log::{Log, Mode, OwnerKind, Still};
+use crate::observe::{self, Span};
 use crate::storage::{Memory, Storage};
 use crate::tally::Tally;
 
@@ -32,6 +33,7 @@ impl Mill {
         name: &str,
         tell: &mut Tell<'_>,
     ) -> Result<Copied> {
+        let _told = observe::within(&self.ground.source, Span::Copy);
         let mut doubt = Doubt::default();
         loop {
             match self.copy_once(parent, name, tell) {

@@ -9,6 +9,7 @@ use super::mill::Mill;
 use crate::backup::{FileReport, Part, VerifyReport};
 use crate::error::{Corruption, Error, Result};
 use crate::log::{Checked, Log, Mode, OwnerKind, Still, Suspect};
+use crate::observe::{self, Span};
 
 /// A log that is to be looked at.
 enum Work<'a> {
@@ -71,6 +72,7 @@ impl Mill {
         tell: &mut Tell<'_>,
         visit: &mut dyn FnMut(FileReport) -> Result<()>,
     ) -> Result<()> {
+        let _told = observe::within(&self.ground.source, Span::Verify);
         self.ground.check_open()?;
         let desks = self.desks.read().clone();
         let journals = desks.values().map(|desk| desk.as_ref().ok().map(|desk| &desk.journal));

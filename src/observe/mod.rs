@@ -127,6 +127,8 @@ pub(crate) enum Span {
     Maintain,
     Trim,
     Bury,
+    Copy,
+    Verify,
 }
 
 /// How long something takes that is told with its time. It is the machine's time: what a disk needs

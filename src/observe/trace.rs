@@ -36,6 +36,8 @@ fn make(source: &Source, span: Span) -> tracing::Span {
         Span::Sync => debug_span!(target: "millstream", "sync", stream),
         Span::Maintain => debug_span!(target: "millstream", "maintain", stream),
         Span::Trim => debug_span!(target: "millstream", "trim", stream),
+        Span::Copy => debug_span!(target: "millstream", "copy", stream),
+        Span::Verify => debug_span!(target: "millstream", "verify", stream),
         Span::Bury => {
             let group = source.names.group.as_deref();
             debug_span!(target: "millstream", "bury", stream, group)

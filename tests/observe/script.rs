@@ -60,6 +60,8 @@ pub(crate) fn run(dir: &Path, listen: impl FnOnce(&Stream, &Group)) {
     stream.observe().unwrap();
     stream.sync().unwrap();
     stream.maintain().unwrap();
+    stream.copy_to(dir.join("copy")).unwrap();
+    stream.verify().unwrap();
     group.delete().unwrap();
     stream.close().unwrap();
     fill(&clock);

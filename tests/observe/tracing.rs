@@ -114,7 +114,7 @@ fn the_page_lists_what_is_told_and_no_more() {
         script::rows("level").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     assert!(listed.remove(&("warn".to_owned(), NOT_RUN.to_owned())));
     assert_eq!(listed, seen.events);
-    let spans = ["bury", "close", "maintain", "open", "sync", "trim"];
+    let spans = ["bury", "close", "copy", "maintain", "open", "sync", "trim", "verify"];
     assert_eq!(seen.spans.iter().map(String::as_str).collect::<Vec<_>>(), spans);
 }
 
