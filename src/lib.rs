@@ -216,7 +216,8 @@
 //! - `typed` adds the module of that name: streams and groups of values, encoded by bincode or a codec of
 //!   one's own, where a payload that is no value says so and stops nobody. `json` adds JSON as a codec.
 //! - `cli` builds the binary `millstream`, which looks into a stream's directory from outside and mends it:
-//!   `cargo install millstream --features cli`, then `millstream --help`. It changes nothing of the library.
+//!   `cargo install millstream --features cli`, then `millstream --help`; `docs/INSPECTOR.md` has its verbs and
+//!   exit codes. It changes nothing of the library.
 //! - `metrics` and `tracing` tell the facades of those names what happens, where no lock is held. The page
 //!   `observing` lists all names; the example `observed` shows both.
 //!

@@ -59,7 +59,7 @@ fn each_verb(damage: impl Fn(&Path), ended: impl Fn(&str, i32)) {
     }
 }
 
-fn segment(path: &Path) -> PathBuf {
+pub(crate) fn segment(path: &Path) -> PathBuf {
     let mut files = contents(path).into_keys();
     files.find(|file| file.to_string_lossy().ends_with("p0/0000000001.seg")).unwrap()
 }

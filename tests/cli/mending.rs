@@ -77,8 +77,10 @@ fn reset_moves_a_group() {
 #[test]
 fn trim_removes_what_may_go() {
     let (_dir, path) = place();
-    let options = Stream::options().segment_bytes(4096).retention(Retention::settled());
-    let stream = options.open(&path).unwrap();
+    Stream::options().segment_bytes(4096).open(&path).unwrap().close().unwrap();
+    let ran = millstream("trim", &path, &["--yes"]).with(0).tells("keeps everything");
+    drop(ran.tells("nothing of 0 entries in 0 B will go").tells("0 entries removed"));
+    let stream = Stream::options().retention(Retention::settled()).open(&path).unwrap();
     let billing = stream.group("billing").open(Start::Earliest).unwrap();
     stream.append_each([&[7; 900]; 40]).unwrap();
     let ran = |rest: &[&str]| millstream("trim", &path, &[rest, &["--yes"]].concat());

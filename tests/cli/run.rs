@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use assert_cmd::assert::OutputAssertExt;
+use assert_cmd::cargo::cargo_bin;
 use millstream::{Consumer, NewEntry, Start, Stream};
 use serde_json::Value;
 
@@ -41,14 +43,15 @@ impl Ran {
 }
 
 pub(crate) fn command(verb: &str, dir: &Path, rest: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    let mut command = Command::new(cargo_bin!("millstream"));
     command.arg(verb).arg(dir).args(rest).stdin(Stdio::null());
     command
 }
 
 /// Runs a verb on a directory, to its end.
 pub(crate) fn millstream(verb: &str, dir: &Path, rest: &[&str]) -> Ran {
-    let Output { status, stdout, stderr } = command(verb, dir, rest).output().unwrap();
+    let ran = command(verb, dir, rest).assert();
+    let Output { status, stdout, stderr } = ran.get_output().clone();
     Ran {
         code: status.code().unwrap_or(-1),
         out: String::from_utf8(stdout).unwrap(),

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use millstream::assign::{CooperativeSticky, RoundRobin};
-use millstream::{Backoff, Consumer, Exhausted, Group, GroupOptions, OnTrimmed, Start, Stream};
+use millstream::{
+    Backoff, Consumer, Exhausted, Group, GroupOptions, NewEntry, OnTrimmed, Start, Stream,
+};
 
 use crate::run::{millstream, place};
 
@@ -88,6 +90,37 @@ fn the_limits_of_what_may_be_in_flight() {
     let options = || group.options().max_in_flight(10);
     group.alter(options().max_in_flight_per_consumer(2)).unwrap();
     told(&path, new, "it has 2 entries leased, and max_in_flight_per_consumer is 2");
+}
+
+#[test]
+fn the_limit_of_bytes_in_flight() {
+    let (_dir, path) = place();
+    let group = group(&path, 1, |options| options.max_in_flight_bytes(1));
+    let worker = group.join("worker").unwrap();
+    take(&worker, 1);
+    told(&path, "2 entries were never handed out", "B leased, and max_in_flight_bytes is 1 B");
+}
+
+#[test]
+fn new_entries_that_are_not_due_behind_a_full_heap() {
+    let (_dir, path) = place();
+    let group = group(&path, 1, |options| options.delayed_max(1));
+    let worker = group.join("worker").unwrap();
+    take(&worker, 3);
+    let later = || NewEntry::new("later").deliver_after(HOUR);
+    group.stream().append_batch([later(), later()]).unwrap();
+    assert!(worker.try_read(3).unwrap().is_empty());
+    told(&path, "1 entry was never handed out", "as many as delayed_max (1) allows wait already");
+}
+
+#[test]
+fn entries_of_which_none_is_for_the_group() {
+    let (_dir, path) = place();
+    let group = group(&path, 1, |options| options.filter("order.*"));
+    let _worker = group.join("worker").unwrap();
+    let words = "nothing is there: it is done with every entry that is for it";
+    told(&path, words, words);
+    millstream("group", &path, &["g"]).with(0).tells("all         nothing");
 }
 
 #[test]

@@ -13,7 +13,9 @@ use super::watch::every;
 /// Looks into a millstream directory, and mends it.
 ///
 /// The verbs that look change nothing, take no lock, and work while another process writes. Those
-/// that mend need the stream for themselves, say what they are about to do, and ask.
+/// that mend (redrive, reset, trim, delete-group) need the stream for themselves: they open it as any
+/// owner does, which cuts what a crash left half written and ends the leases of the process before. Then
+/// they say what they are about to do, and ask.
 #[derive(Debug, Parser)]
 #[command(name = "millstream", version, after_help = CODES, disable_help_subcommand = true)]
 pub(crate) struct Line {

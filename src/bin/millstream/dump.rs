@@ -11,6 +11,7 @@ use super::payload;
 use super::place::Point;
 use super::screen::Screen;
 use super::tail::{check_partition, with_subjects};
+use super::words::plain;
 
 /// How many entries are read at a time.
 const RUN: u32 = 256;
@@ -36,8 +37,7 @@ pub(crate) fn run(args: &Dump, screen: &mut Screen) -> Result<Outcome, Failure> 
             outcome = Outcome::Damaged;
             let here = (partition, damage.position);
             if told != Some(here) {
-                screen.flush()?;
-                eprintln!("millstream: corrupt: {damage}");
+                screen.aside(format!("corrupt: {}", plain(&damage.to_string())))?;
             }
             skipped = if told == Some(here) { skipped + 1 } else { 0 };
             told = Some(here);
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &Dump, screen: &mut Screen) -> Result<Outcome, Failure> 
     }
     for found in &stream.recovery().partitions {
         if let Some(damage) = &found.damage {
-            screen.flush()?;
-            eprintln!("millstream: partition {} is damaged: {damage}", found.partition);
+            let (partition, damage) = (found.partition, plain(damage));
+            screen.aside(format!("partition {partition} is damaged: {damage}"))?;
         }
     }
     Ok(outcome)

@@ -15,7 +15,7 @@ Exit codes:
   2  the command line is wrong
   3  there is no such stream, group, partition or entry, or it is of a newer version
   4  somebody else has the stream open
-  5  not confirmed or broken off, so nothing was changed
+  5  nobody said yes, or it was broken off, so it was not done
   6  anything else, such as a full disk";
 
 /// How a run ended that did what it was to do.

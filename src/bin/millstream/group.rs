@@ -12,7 +12,7 @@ use super::groups::state;
 use super::look;
 use super::screen::{BOLD, DIM, ODD, Screen};
 use super::table::Table;
-use super::why::{Look, Why};
+use super::why::{Look, Why, blocked};
 use super::words::{self, count, entries, lasting, plain, size};
 
 /// How many pending entries are looked at to tell when the next is due.
@@ -169,7 +169,7 @@ fn members(info: &GroupInfo, now: SystemTime) -> Table {
             count(member.leased),
             words::ago(member.last_seen, now),
             reads,
-            in_a_word(member.blocked).to_owned(),
+            in_a_word(blocked(info, member)).to_owned(),
         ]);
     }
     table

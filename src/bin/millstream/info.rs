@@ -1,6 +1,6 @@
 //! `millstream info`: what is in a stream.
 
-use std::path::Path;
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use millstream::{EntryId, Recovery, Retention, Start, Stream, StreamInfo};
@@ -19,7 +19,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// What the verb tells programs.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    path: &'a Path,
+    /// As far as it is text.
+    path: Cow<'a, str>,
     #[serde(flatten)]
     info: &'a StreamInfo,
     entries: u64,
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Dir, screen: &mut Screen) -> Result<Outcome, Failure> {
     let (info, now) = (stream.info()?, look::now());
     let (oldest, newest) = times(&stream, &info);
     let report = Report {
-        path: &args.dir,
+        path: args.dir.to_string_lossy(),
         entries: info.entries(),
         recovery: stream.recovery(),
         entries_last_minute: since(&stream, &info, now, MINUTE),
@@ -80,7 +81,7 @@ fn times(stream: &Stream, info: &StreamInfo) -> (Option<SystemTime>, Option<Syst
 
 fn show(report: &Report<'_>, now: SystemTime, screen: &mut Screen) -> Result<(), Failure> {
     let Report { info, .. } = report;
-    let title = screen.paint(BOLD, plain(&report.path.display().to_string()));
+    let title = screen.paint(BOLD, plain(&report.path));
     screen.line(title)?;
     let segments: usize = info.partitions.iter().map(|partition| partition.segments).sum();
     let partitions = words::counted(info.partitions.len() as u64, "partition", "partitions");

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     if let Some(words) = ended.as_ref().err().and_then(Failure::words) {
         // What was shown before comes first; that it cannot be shown is told already.
         let _ = screen.flush();
-        eprintln!("millstream: {}", words::plain(&words));
+        screen::tell(words::plain(&words));
     }
     exit::code(&ended)
 }

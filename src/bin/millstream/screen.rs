@@ -4,7 +4,8 @@
 //! 1. Nothing that came from a stream or the command line reaches a terminal unescaped: callers pass
 //!    such text through [`words::plain`](super::words::plain) or [`json`](super::json).
 //! 2. Colors are used only on a terminal, and never where `NO_COLOR` is set.
-//! 3. Every write can fail, and its failure ends the run: a reader that goes is no panic.
+//! 3. Every write can fail, and its failure ends the run: a reader that goes is no panic. What stands
+//!    aside, on the standard error, is told as far as anybody listens: the exit code says it, too.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -72,8 +73,20 @@ impl Screen {
         self.line(text)
     }
 
+    /// Tells something aside, behind what was written so far.
+    pub(crate) fn aside(&mut self, text: impl Display) -> Result<(), Failure> {
+        self.flush()?;
+        tell(text);
+        Ok(())
+    }
+
     /// Hands out what was written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(Failure::from)
     }
+}
+
+/// Tells something on the standard error. Nobody may read that any more: no failure, and no panic.
+pub(crate) fn tell(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "millstream: {text}");
 }

@@ -10,6 +10,7 @@ use super::look;
 use super::payload;
 use super::screen::Screen;
 use super::stop::Stop;
+use super::words;
 
 /// How long a read waits before it looks whether somebody pressed ctrl-c.
 const WAIT: Duration = Duration::from_millis(100);
@@ -34,8 +35,8 @@ pub(crate) fn run(args: &Tail, screen: &mut Screen) -> Result<Outcome, Failure> 
         if reader.missed() > missed {
             let more = reader.missed() - missed;
             missed += more;
-            screen.flush()?;
-            eprintln!("millstream: {more} entries were trimmed before they could be shown");
+            let more = words::entries(more);
+            screen.aside(format!("{more} went with old segments before they could be shown"))?;
         }
         for entry in entries {
             if left > 0 && !stop.is_asked() {

@@ -9,6 +9,13 @@ use serde::Serialize;
 
 use super::words::{self, entries, lasting, plain};
 
+/// What keeps a read of a member from finding anything. The library takes new entries for something
+/// until a read has passed them; if none of them is for the group, there is nothing.
+pub(crate) fn blocked(info: &GroupInfo, member: &Member) -> Option<Blocked> {
+    let nothing = info.undelivered + info.due == 0;
+    member.blocked.or_else(|| nothing.then_some(Blocked::Empty))
+}
+
 /// What was looked at.
 #[derive(Debug)]
 pub(crate) struct Look<'a> {
@@ -139,7 +146,7 @@ impl Look<'_> {
 
     fn member(&self, member: &Member) -> String {
         let settings = &self.info.settings;
-        match member.blocked {
+        match blocked(self.info, member) {
             None => "a read would find something".to_owned(),
             Some(Blocked::Paused) => {
                 self.paused().unwrap_or_else(|| "the group is paused".to_owned())
@@ -169,22 +176,22 @@ impl Look<'_> {
     /// Which of the limits is reached.
     fn in_flight(&self, member: &Member) -> String {
         let (info, settings) = (self.info, &self.info.settings);
-        let reached = |name: &str, max: u64, text: String| {
-            format!(
-                "the in-flight limit is reached: {text} leased, and {name} is {}",
-                words::count(max)
-            )
+        let reached = |name: &str, max: String, text: String| {
+            format!("the in-flight limit is reached: {text} leased, and {name} is {max}")
         };
         match (settings.max_in_flight_per_consumer, settings.max_in_flight_bytes) {
             (Some(max), _) if member.leased >= max => reached(
                 "max_in_flight_per_consumer",
-                max,
+                words::count(max),
                 format!("it has {}", entries(member.leased)),
             ),
             (_, Some(max)) if info.leased_bytes >= max => {
-                reached("max_in_flight_bytes", max, words::size(info.leased_bytes))
+                reached("max_in_flight_bytes", words::size(max), words::size(info.leased_bytes))
             }
-            _ => reached("max_in_flight", settings.max_in_flight, entries(info.leased)),
+            _ => {
+                let max = words::count(settings.max_in_flight);
+                reached("max_in_flight", max, entries(info.leased))
+            }
         }
     }
 }

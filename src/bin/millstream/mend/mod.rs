@@ -62,7 +62,7 @@ fn ask(question: &str, input: &mut impl BufRead, prompt: &mut impl Write) -> Res
     input.read_line(&mut answer)?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::Refused("nothing was done".to_owned())),
+        _ => Err(Failure::Refused("it was not done".to_owned())),
     }
 }
 

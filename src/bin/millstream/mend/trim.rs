@@ -1,6 +1,6 @@
 //! `millstream trim`: old segments go.
 
-use millstream::{EntryId, Error, Stream};
+use millstream::{EntryId, Error, Retention, Stream};
 
 use crate::args::Trim;
 use crate::exit::{Failure, Outcome};
@@ -29,9 +29,9 @@ fn before(stream: &Stream, id: EntryId, args: &Trim, screen: &mut Screen) -> Res
     let most = id.offset().min(stored.end).saturating_sub(stored.start);
     if !screen.is_json() {
         screen.line(format!(
-            "segments of partition {partition} that lie wholly before {id} will go: at most {} of {}",
+            "whole segments of partition {partition} before {id} will go: at most {} of {}",
             entries(most),
-            entries(stored.end - stored.start)
+            count(stored.end - stored.start)
         ))?;
         tell_losers(stream, id, screen)?;
     }
@@ -68,13 +68,18 @@ fn tell_losers(stream: &Stream, id: EntryId, screen: &mut Screen) -> Result<(), 
 /// Removes what the stream's retention lets go.
 fn retained(stream: &Stream, args: &Trim, screen: &mut Screen) -> Result<(), Failure> {
     let info = stream.info()?;
+    let keeps_all = info.retention == Retention::keep_all();
     if !screen.is_json() {
         screen.line(format!("the stream {}", retention(&info.retention)))?;
-        let stored = entries(info.entries());
-        screen
-            .line(format!("segments beyond that will go, of {stored} in {}", size(info.bytes)))?;
+        let stored = format!("{} in {}", entries(info.entries()), size(info.bytes));
+        screen.line(match keeps_all {
+            true => format!("nothing of {stored} will go; --before ID says what may"),
+            false => format!("segments beyond that will go, of {stored}"),
+        })?;
     }
-    super::confirm("Remove them for good?", args.sure, screen)?;
+    if !keeps_all {
+        super::confirm("Remove them for good?", args.sure, screen)?;
+    }
     let trimmed = stream.trim()?;
     if screen.is_json() {
         return screen.object(&trimmed);
