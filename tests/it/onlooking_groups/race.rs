@@ -70,7 +70,11 @@ fn look(path: &std::path::Path) -> u64 {
     let mut onlooker = Stream::options().open_read_only(path).unwrap();
     let mut seen = onlooker.group("g").open_existing().unwrap();
     let mut acked = 0;
-    for look in 0..LOOKS {
+    for look in 0.. {
+        // On a busy machine the owner may come to its first ack behind all looks.
+        if look >= LOOKS && (acked > 0 || look >= LOOKS * 100) {
+            break;
+        }
         let info = seen.info().unwrap();
         assert_sound(&info);
         assert!(info.acked >= acked, "{} after {acked}", info.acked);
