@@ -71,6 +71,10 @@ mod sealed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;
 
+/// So long before the system or the process began the monotonic face does: longer than any lease, so
+/// that who looks at what others wrote has moments for it.
+const PAST: Duration = Duration::from_secs(366 * 86_400);
+
 #[cfg(target_os = "linux")]
 impl SystemClock {
     #[inline]
@@ -99,7 +103,7 @@ impl SystemClock {
 #[cfg(target_os = "linux")]
 impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
-        Self::read(rustix::time::ClockId::MonotonicCoarse)
+        Self::read(rustix::time::ClockId::MonotonicCoarse).saturating_add(PAST)
     }
 
     fn wall(&self) -> SystemTime {
@@ -114,7 +118,7 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         static START: std::sync::LazyLock<std::time::Instant> =
             std::sync::LazyLock::new(std::time::Instant::now);
-        START.elapsed()
+        START.elapsed().saturating_add(PAST)
     }
 
     fn wall(&self) -> SystemTime {
@@ -139,6 +143,14 @@ impl Time {
         match self {
             Self::System { start } => Moment::at(SystemClock.monotonic().saturating_sub(*start)),
             Self::Manual(clock) => Moment::at(clock.monotonic()),
+        }
+    }
+
+    /// The same clock, with moments for what was before this one.
+    pub(crate) fn looking_back(self) -> Self {
+        match self {
+            Self::System { .. } => Self::System { start: Duration::ZERO },
+            Self::Manual(clock) => Self::Manual(clock),
         }
     }
 

@@ -29,7 +29,8 @@ use crate::stream::Stream;
 /// In a stream that was opened by [`open_read_only`](crate::StreamOptions::open_read_only) it is there
 /// to be looked at: each call shows what the owner of the stream, in whatever process, has written
 /// by then. All that would change anything gives [`Error::ReadOnly`], and so does
-/// [`events`](Self::events), as nobody there would be told.
+/// [`events`](Self::events), as nobody there would be told. Whether a lease is over is for the owner to
+/// say: one whose time is up stays leased, due in nothing, until an owner takes it back.
 ///
 /// ```
 /// use millstream::{Error, Start, Stream};

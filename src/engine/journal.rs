@@ -184,8 +184,10 @@ impl Journal {
             self.roll(log, ledger, settles, now_of(time))?;
         }
         if !self.record.is_empty() {
-            // Records carry no time of their own: an ack reads no clock.
-            log.append_one(&Piece::record(&self.record), 0)?;
+            // Only what who looks on counts time from has one: an ack reads no clock.
+            let timed = events.iter().any(Event::begins_time);
+            let wall = if timed { time.wall_micros() } else { 0 };
+            log.append_one(&Piece::record(&self.record), wall)?;
         }
         self.backlog.clear();
         Ok(())

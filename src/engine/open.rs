@@ -167,7 +167,9 @@ impl Mill {
             controls: plan.trial.controls,
         };
         let (logs, recovery) = open_logs(&terms, 0..manifest.partitions)?;
-        let ground = Arc::new(Ground::new(&terms, plan.time, logs, &manifest.addressed));
+        let looks_on = made == Made::ReadOnly;
+        let time = if looks_on { plan.time.looking_back() } else { plan.time };
+        let ground = Arc::new(Ground::new(&terms, time, logs, &manifest.addressed));
         // Who only looks opens those that are asked for.
         let groups = if ground.looks_on() { &[][..] } else { &manifest.groups };
         let desks = open_desks(&terms, &ground, groups)?;

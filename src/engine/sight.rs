@@ -29,6 +29,7 @@ use super::journal::{damaged, now_of};
 use super::manifest::GroupRecord;
 use super::mill::Mill;
 use super::policy::policy;
+use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::ledger::{Event, Inconsistent, Ledger, Now, decode};
 use crate::log::{Kind, Log, Place};
@@ -43,7 +44,14 @@ pub(super) struct Sight {
     /// What was copied and is not applied yet: a snapshot, if a segment began, and records.
     anew: bool,
     snapshot: Vec<u8>,
-    records: Vec<Vec<u8>>,
+    /// With the wall time of each.
+    records: Vec<(u64, Vec<u8>)>,
+    /// The wall time of the snapshot.
+    began: u64,
+    /// That of the newest frame which was applied and has one; 0 before.
+    wall: u64,
+    /// When it was looked last: what was recorded since is not older.
+    looked: Moment,
 }
 
 impl Sight {
@@ -125,16 +133,20 @@ impl Desk {
     fn copy_journal(&self, sight: &mut Sight) -> Result<()> {
         // Whatever it says, what is new comes by its place.
         let _ = self.journal.follow().inspect_err(|_| sight.forget())?;
-        let Sight { place, anew, snapshot, records } = sight;
-        let copied = self.journal.replay_from(place, |kind, body| {
+        let Sight { place, anew, snapshot, records, began, .. } = sight;
+        let copied = self.journal.replay_timed_from(place, |kind, wall, body| {
             match kind {
                 Kind::Opening => {
-                    *anew = true;
+                    // It may have been stored ahead of its use, so its time tells nothing.
+                    (*anew, *began) = (true, 0);
                     snapshot.clear();
                     records.clear();
                 }
-                Kind::Snapshot => snapshot.extend_from_slice(body),
-                Kind::Plain => records.push(body.to_vec()),
+                Kind::Snapshot => {
+                    *began = wall;
+                    snapshot.extend_from_slice(body);
+                }
+                Kind::Plain => records.push((wall, body.to_vec())),
                 Kind::Entries => {
                     let what = Inconsistent("a journal holds records only");
                     return Err(damaged(&self.journal, what));
@@ -160,13 +172,15 @@ impl Desk {
         now: Now,
     ) -> Result<(), Inconsistent> {
         if std::mem::take(&mut sight.anew) {
+            (sight.wall, sight.looked) = (sight.began, Moment::ZERO);
+            let then = Now { at: now.back_to(sight.began), wall: sight.began };
             let snapshot = std::mem::take(&mut sight.snapshot);
             state.ledger = if snapshot.is_empty() {
                 Ledger::new(policy(record), &record.starts)
             } else {
-                Ledger::decode_snapshot(&snapshot, policy(record), now, &extent.ends)?
+                Ledger::decode_snapshot(&snapshot, policy(record), then, &extent.ends)?
             };
-            state.ledger.first_seen(now);
+            state.ledger.first_seen(then.at);
             state.census = Census::default();
             self.weigh_all(state);
         }
@@ -177,7 +191,11 @@ impl Desk {
         if !added.is_empty() {
             state.ledger.grow(added);
         }
-        for body in sight.records.drain(..) {
+        for (wall, body) in sight.records.drain(..) {
+            sight.wall = sight.wall.max(wall);
+            // Without any, it counts from now on.
+            let then = if sight.wall > 0 { now.back_to(sight.wall) } else { now.at };
+            let then = then.max(sight.looked);
             for event in decode(&body, now)? {
                 let given = match &event {
                     Event::HandedOut { run, lease, .. } | Event::Claimed { run, lease, .. } => {
@@ -186,12 +204,13 @@ impl Desk {
                     _ => None,
                 };
                 state.census.follow(&self.ground.logs, &state.ledger, &event);
-                state.ledger.follow(event, &extent.ends, now)?;
+                state.ledger.follow(event, &extent.ends, then)?;
                 if let Some((lease, run)) = given {
                     self.weigh(state, lease, run);
                 }
             }
         }
+        sight.looked = now.at;
         Ok(())
     }
 }

@@ -338,6 +338,18 @@ impl Event {
         }
     }
 
+    /// Whether something begins with it whose end, or age, goes by when that was.
+    pub(crate) fn begins_time(&self) -> bool {
+        matches!(
+            self,
+            Self::HandedOut { .. }
+                | Self::Claimed { .. }
+                | Self::Extended { .. }
+                | Self::Joined { .. }
+                | Self::Round(_)
+        )
+    }
+
     /// The entries the event speaks of, if it names a run.
     pub(super) fn run(&self) -> Option<Run> {
         match self {

@@ -5,26 +5,28 @@
 //!
 //! | what | as it is seen |
 //! |---|---|
-//! | the end of a lease | the group's lease from when the hand-out was first seen |
-//! | a member's last sign of life | the last event of its own that was seen |
+//! | the end of a lease | the group's lease from the hand-out, by the wall time of its record |
+//! | what was held when a journal's segment began | so since then |
+//! | a member's last sign of life | the last event of its own, likewise |
 //! | whether a hand-over is under way | so after a round that does not end one |
 //! | whether a strategy has still to be asked | so from a join or leave to the next round |
 //!
-//! Nothing that time ends is ended here: the owner will, and says so in the journal.
+//! Nothing that time ends is ended here: the owner will, and says so in the journal. Idle time is never
+//! told too long, unless the wall clock jumped.
 
 use super::book::Ledger;
 use super::entries::Next;
 use super::event::{Event, Round};
 use super::hold::Hold;
 use super::replay::Inconsistent;
-use super::times::{Now, after};
+use super::times::after;
 use super::window::State;
 use crate::clock::Moment;
 
 impl Ledger {
-    /// What is told of leases and members from now on, if this was just read from a snapshot.
-    pub(crate) fn first_seen(&mut self, now: Now) {
-        let until = after(now.at, self.policy.lease);
+    /// What is told of leases and members, if this was just read from a snapshot of that moment.
+    pub(crate) fn first_seen(&mut self, then: Moment) {
+        let until = after(then, self.policy.lease);
         for (partition, span) in self.entries.spans_with_leases() {
             self.entries.change(partition, span, |group, held| {
                 let leased = group.tag.state() == State::Leased;
@@ -33,32 +35,33 @@ impl Ledger {
             });
         }
         if self.next_lease > self.first_lease {
-            self.note_lease(self.lease_in_hold(self.next_lease - 1), now.at);
+            self.note_lease(self.lease_in_hold(self.next_lease - 1), then);
         }
         for member in self.members.slots.values_mut() {
-            member.seen = now.at;
+            member.seen = then;
         }
         self.owners.planned = self.owners.version;
         if !self.owners.until.is_empty() {
-            self.owners.suppose(now.at);
+            self.owners.suppose(then);
         }
     }
 
-    /// As [`replay`](Self::replay), for who looks on.
+    /// As [`replay`](Self::replay), for who looks on at what was recorded at that moment.
     pub(crate) fn follow(
         &mut self,
         mut event: Event,
         ends: &[u64],
-        now: Now,
+        then: Moment,
     ) -> Result<(), Inconsistent> {
-        let until = after(now.at, self.policy.lease);
+        let until = after(then, self.policy.lease);
         let (mut from, mut goes_on) = (None, None);
         match &mut event {
-            Event::HandedOut { slot, deadline, .. } | Event::Claimed { slot, deadline, .. } => {
-                *deadline = until;
+            Event::HandedOut { slot, deadline, at, .. }
+            | Event::Claimed { slot, deadline, at, .. } => {
+                (*deadline, *at) = (until, then);
                 from = Some(*slot);
             }
-            Event::Extended { deadline, .. } => *deadline = until,
+            Event::Extended { deadline, at, .. } => (*deadline, *at) = (until, then),
             Event::Joined { slot, .. } | Event::SettledThrough { slot, .. } => from = Some(*slot),
             Event::Round(round) => {
                 let Round { open, took, .. } = **round;
@@ -68,12 +71,12 @@ impl Ledger {
         }
         self.replay(event, ends)?;
         if let Some(member) = from.and_then(|slot| self.members.slots.get_mut(&slot)) {
-            member.seen = now.at;
+            member.seen = then;
         }
         if let Some(goes_on) = goes_on {
             self.owners.planned = self.owners.version;
             if goes_on {
-                self.owners.suppose(now.at);
+                self.owners.suppose(then);
             }
         }
         Ok(())

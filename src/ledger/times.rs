@@ -21,6 +21,11 @@ pub(crate) struct Now {
 }
 
 impl Now {
+    /// When it was `wall`, as far as the wall clock did not jump; this moment if that is ahead.
+    pub(crate) fn back_to(self, wall: u64) -> Moment {
+        Moment(self.at.0.saturating_sub(self.wall.saturating_sub(wall)))
+    }
+
     /// When a delay that started at `wall` is over. A wall clock that went back or far forth
     /// neither lengthens the delay nor makes it negative.
     pub(super) fn end_of(self, delay: u64, wall: u64) -> Moment {
@@ -49,6 +54,15 @@ mod tests {
         assert_eq!(after(Moment(1), Duration::MAX), NEVER);
         assert_eq!(after(NEVER, Duration::from_secs(1)), NEVER);
         assert_eq!(after(Moment(1), Duration::from_micros(2)), Moment(3));
+    }
+
+    #[test]
+    fn a_wall_time_is_a_moment_that_is_not_ahead() {
+        let now = Now { at: Moment(1_000), wall: 500 };
+        for (wall, moment) in [(500, 1_000), (450, 950), (9_999, 1_000)] {
+            assert_eq!(now.back_to(wall), Moment(moment), "{wall}");
+        }
+        assert_eq!(Now { wall: 5_000, ..now }.back_to(1), Moment::ZERO);
     }
 
     #[test]

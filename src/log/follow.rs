@@ -319,14 +319,23 @@ impl Log {
         }
     }
 
-    /// Hands the frames of a journal behind `place` to `visit`, and moves it behind each that
-    /// `visit` took. A newer segment with a whole snapshot takes the place of the one before: its
-    /// frames come from the first on, which is of kind [`Kind::Opening`], and nothing that was
-    /// replayed before counts any more. The same if what was replayed was cut.
+    /// As [`replay_timed_from`](Self::replay_timed_from), without the times.
     pub(crate) fn replay_from(
         &self,
         place: &mut Place,
         mut visit: impl FnMut(Kind, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.replay_timed_from(place, |kind, _, body| visit(kind, body))
+    }
+
+    /// Hands the frames of a journal behind `place`, with their times, to `visit`, and moves it behind each that
+    /// `visit` took. A newer segment with a whole snapshot takes the place of the one before: its
+    /// frames come from the first on, which is of kind [`Kind::Opening`], and nothing that was
+    /// replayed before counts any more. The same if what was replayed was cut.
+    pub(crate) fn replay_timed_from(
+        &self,
+        place: &mut Place,
+        mut visit: impl FnMut(Kind, u64, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let Some(segment) = self.last_known() else { return Ok(()) };
         let end = segment.end();
@@ -345,7 +354,7 @@ impl Log {
             let Some((header, body)) = frame else {
                 return Err(self.rot(segment.sequence, place.position, segment.base));
             };
-            visit(header.kind, body)?;
+            visit(header.kind, header.time, body)?;
             place.position += header.frame_bytes();
         }
         Ok(())

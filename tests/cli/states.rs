@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use millstream::assign::{CooperativeSticky, RoundRobin};
 use millstream::{
-    Backoff, Consumer, Exhausted, Group, GroupOptions, NewEntry, OnTrimmed, Start, Stream,
+    Backoff, Clock, Consumer, Exhausted, Group, GroupOptions, ManualClock, NewEntry, OnTrimmed,
+    Start, Stream, SystemClock,
 };
 
 use crate::run::{millstream, place};
@@ -77,6 +78,31 @@ fn entries_that_are_all_in_somebodys_hands() {
     take(&one, 3);
     let words = "all that is left is in somebody's hands: 3 leased (the next lease ends in";
     told(&path, words, words);
+}
+
+#[test]
+fn entries_whose_owner_was_last_active_long_ago() {
+    let (_dir, path) = place();
+    let ago = SystemClock.wall() - HOUR * 2;
+    let options = Stream::options().clock(ManualClock::at(ago));
+    let stream = options.open(&path).unwrap();
+    stream.append_batch(["a", "b", "c"]).unwrap();
+    let group = stream.group("g").lease(HOUR).open(Start::Earliest).unwrap();
+    let worker = group.join("worker").unwrap();
+    take(&worker, 3);
+    let words = "3 leased (the lease is over; the next call of an owner takes it back)";
+    told(&path, words, words);
+    millstream("group", &path, &["g"]).with(0).tells("worker       3  2 h ago");
+    let rows = |idle: &str| {
+        let told = millstream("pending", &path, &["g", "--idle", idle, "--json"]).with(0).json();
+        told["entries"].as_array().unwrap().clone()
+    };
+    assert!(rows("3h").is_empty());
+    let rows = rows("119m");
+    assert_eq!((rows.len(), &rows[0]["due_in"]["secs"]), (3, &0.into()));
+    assert!(rows[0]["idle"]["secs"].as_u64().unwrap() >= 7200, "{rows:?}");
+    let ran = millstream("pending", &path, &["g"]).with(0);
+    ran.tells("0-2  leased    over         1   2 h  worker");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_group_shows_what_its_owner_does_step_by_step() {
 }
 
 #[test]
-fn a_lease_is_seen_as_running_from_the_look_that_first_sees_it() {
+fn a_lease_is_seen_as_running_from_its_hand_out_whoever_looks_when() {
     let pair = pair(|group| group);
     fill(&pair.stream, 1);
     let worker = pair.group.join("worker").unwrap();
@@ -133,7 +133,11 @@ fn a_lease_is_seen_as_running_from_the_look_that_first_sees_it() {
     assert_eq!(pair.seen.next_deadline(), Some(LEASE - SECOND * 4));
     let late = look_on(pair.directory.path(), &pair.clock).group("g").open_existing().unwrap();
     let row = late.pending_entries(&PendingQuery::new()).unwrap().remove(0);
-    assert_eq!((row.idle, row.due_in), (Duration::ZERO, LEASE));
+    assert_eq!((row.idle, row.due_in), (SECOND * 4, LEASE - SECOND * 4));
+    let query = |idle| late.pending_entries(&PendingQuery::new().idle(idle)).unwrap().len();
+    assert_eq!((query(SECOND * 4), query(SECOND * 5)), (1, 0));
+    let member = |group: &Group| group.info().unwrap().members.remove(0).last_seen;
+    assert_eq!(member(&late), millstream::Clock::wall(&pair.clock) - SECOND * 4);
     // Whether a lease is over is for the owner to say.
     pair.clock.advance(LEASE);
     assert_eq!(pair.seen.info().unwrap().leased, 1);
@@ -155,10 +159,11 @@ fn what_is_held_since_an_earlier_segment_of_the_journal_is_seen_from_its_snapsho
         take(&worker).ack().unwrap();
     }
     assert!(!journal.exists(), "the journal has not rolled");
+    pair.clock.advance(SECOND);
     let anew = look_on(pair.directory.path(), &pair.clock).group("g").open_existing().unwrap();
     for seen in [&pair.seen, &anew] {
         let row = seen.pending_entries(&PendingQuery::new()).unwrap().remove(0);
-        assert_eq!((row.id, row.idle, row.due_in), (held.id(), Duration::ZERO, LEASE));
+        assert_eq!((row.id, row.idle, row.due_in), (held.id(), SECOND, LEASE - SECOND));
         let told = pair.group.info().unwrap();
         assert_eq!(seen.info().unwrap().leased_bytes, told.leased_bytes);
         assert_same(&pair.group, seen);

@@ -58,6 +58,8 @@ fn show_pending(report: &PendingReport, max: u32, screen: &mut Screen) -> Result
         .text("consumer");
     for row in &report.entries {
         let (state, due) = match row.state {
+            // Only an owner ends a lease.
+            PendingState::Leased if row.due_in.is_zero() => ("leased", "over".to_owned()),
             PendingState::Leased => ("leased", lasting(row.due_in)),
             PendingState::Delayed => ("delayed", lasting(row.due_in)),
             PendingState::Due => ("due", String::new()),

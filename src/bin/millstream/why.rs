@@ -134,7 +134,13 @@ impl Look<'_> {
             time.map_or(String::new(), |time| format!(" ({what} in {})", lasting(time)))
         };
         let leased = format!("{} leased", words::count(info.leased));
-        let leased = leased + &soon(self.next_end, "the next lease ends");
+        let over = self.next_end.is_some_and(|end| end.is_zero());
+        let leased = if over {
+            // Only an owner ends a lease.
+            leased + " (the lease is over; the next call of an owner takes it back)"
+        } else {
+            leased + &soon(self.next_end, "the next lease ends")
+        };
         let delayed = format!("{} delayed", words::count(waiting));
         let delayed = delayed + &soon(self.next_due, "the next is due");
         match (info.leased > 0, waiting > 0) {

@@ -72,9 +72,10 @@ fn retained(stream: &Stream, args: &Trim, screen: &mut Screen) -> Result<(), Fai
     if !screen.is_json() {
         screen.line(format!("the stream {}", retention(&info.retention)))?;
         let stored = format!("{} in {}", entries(info.entries()), size(info.bytes));
-        screen.line(match keeps_all {
-            true => format!("nothing of {stored} will go; --before ID says what may"),
-            false => format!("segments beyond that will go, of {stored}"),
+        screen.line(if keeps_all {
+            format!("nothing of {stored} will go; --before ID says what may")
+        } else {
+            format!("segments beyond that will go, of {stored}")
         })?;
     }
     if !keeps_all {
