@@ -280,9 +280,9 @@ impl Log {
         let verdict = find_end(found, from, newest, self.settings.ignore_floor());
         let end = match verdict.map_err(|error| self.failed("read", "", error))? {
             Verdict::Torn(end) => self.above_floors(found, end)?,
-            Verdict::Rot(end) => {
-                let sequence = found[end.index].head.sequence;
-                return Err(self.rot(sequence, end.position, end.offset));
+            Verdict::Rot { bad, .. } => {
+                let sequence = found[bad.index].head.sequence;
+                return Err(self.rot(sequence, bad.position, bad.offset));
             }
         };
         let last = &found[end.index];

@@ -2,7 +2,8 @@
 //! refuses any other opening ends the log there instead. The owner may be at work meanwhile.
 //!
 //! What stands behind damage in a sealed segment can still be read, by its id or from there on;
-//! what stands behind it in the last one cannot, as nobody knows what was complete.
+//! what stands behind it in the last one cannot, as nobody knows what was complete. Nor can what
+//! stands before it of the same batch.
 //!
 //! Unlike a later look, an opening walks everything from the greatest floor on, sealed or not: the
 //! power may have gone since, and have taken the end of a segment and left the next one's opening.
@@ -15,7 +16,7 @@ use super::header::{FRAMES_AT, OwnerKind};
 use super::recover::{MISSING, OPENING_DAMAGED, Recovery, sequences};
 use super::segment::file_name;
 use super::start::partition_start;
-use super::tail::{Found, Verdict, find_end};
+use super::tail::{Found, Verdict, find_end, is_there_now};
 use super::view::{Overview, View};
 use crate::error::{Corruption, Error, Result};
 use crate::storage::Access;
@@ -62,13 +63,16 @@ impl Log {
             damage = corruption(self.wrong(sequence, from.position, what));
             return Ok((Overview::default(), damage));
         }
+        let unread = |error| self.failed("read", &file_name(sequence), error);
         let verdict = find_end(&found, from, found.len() - 1, self.settings.ignore_floor());
-        let end = match verdict.map_err(|e| self.failed("read", &file_name(sequence), e))? {
+        let end = match verdict.map_err(unread)? {
             Verdict::Torn(end) => end,
-            Verdict::Rot(end) => {
-                let sequence = found[end.index].head.sequence;
-                damage = corruption(self.rot(sequence, end.position, end.offset)).or(damage);
-                end
+            // An owner at work may have stored it since, and more behind it: a look goes on there.
+            Verdict::Rot { bad, whole } if is_there_now(&found, bad).map_err(unread)? => whole,
+            Verdict::Rot { bad, whole } => {
+                let sequence = found[bad.index].head.sequence;
+                damage = corruption(self.rot(sequence, bad.position, bad.offset)).or(damage);
+                whole
             }
         };
         let segments = self.chain(&found, end)?;

@@ -38,7 +38,12 @@ pub(super) enum Verdict {
     /// Everything behind it may go.
     Torn(End),
     /// It was safe once.
-    Rot(End),
+    Rot {
+        /// Where it stands.
+        bad: End,
+        /// Behind the last whole batch before it.
+        whole: End,
+    },
 }
 
 impl Found {
@@ -90,8 +95,17 @@ pub(super) fn find_end(
             continue;
         }
         let rot = !ignore_floor && was_synced(found, stopped, whole.offset)?;
-        return Ok(if rot { Verdict::Rot(stopped) } else { Verdict::Torn(whole) });
+        return Ok(if rot { Verdict::Rot { bad: stopped, whole } } else { Verdict::Torn(whole) });
     }
+}
+
+/// Whether a frame that was bad is a good one by now: its owner was at work while it was looked at.
+/// What says that it was safe was stored behind it, so who has seen that finds all of it.
+pub(super) fn is_there_now(found: &[Found], bad: End) -> io::Result<bool> {
+    let here = &found[bad.index];
+    let mut scan = Scan::new(&*here.region, here.head.salt, u64::MAX);
+    let frame = scan.frame(bad.position)?;
+    Ok(frame.is_some_and(|(header, _)| next_offset(&header, bad.offset).is_some()))
 }
 
 /// Walks the good frames of one segment. Gives the place of the first bad one, and the place

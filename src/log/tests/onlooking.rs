@@ -1,6 +1,7 @@
 //! Looking on while somebody else owns the log: after whatever the owner did, and in the middle of
 //! each store and call that it makes, what shows is whole, comes once, and is what the owner has.
 
+mod beside;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -434,4 +435,33 @@ fn a_look_that_finds_nothing_new_reads_next_to_nothing() {
     assert_eq!(seen.follow().unwrap(), Followed::Same);
     // The names, the last file, its header, its opening, and what stands at the end.
     assert_eq!(disk.calls() - calls, 5);
+}
+
+#[test]
+fn of_a_batch_in_which_the_last_segment_rots_nothing_is_shown() {
+    const NAME: &str = "log/0000000002.seg";
+    let disk = new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let slots = || {
+        let file = disk.files().into_iter().find(|(path, _)| path == NAME);
+        file.unwrap().1[96..128].to_vec()
+    };
+    let (log, _) = setup.open(&disk).unwrap();
+    append(&log, &[numbered(0, 100)]).unwrap();
+    // Two frames, in a segment that is made for them.
+    append(&log, &[numbered(1, 4500), numbered(2, 4500)]).unwrap();
+    let made = slots();
+    log.flush_all().unwrap();
+    append(&log, &[numbered(3, 1)]).unwrap();
+    assert_eq!(log.segment_count(), 2);
+    // The slots say what they said at first, and only the last frame says that the batch was safe.
+    for (at, (made, now)) in made.into_iter().zip(slots()).enumerate() {
+        let bits = (0..8).filter(|bit| (made ^ now) >> bit & 1 == 1);
+        bits.for_each(|bit| disk.flip(NAME, 96 + at, bit));
+    }
+    disk.flip(NAME, 6000, 3);
+    let (seen, recovery) = Log::open(looking_at(&setup, &disk)).unwrap();
+    assert!(recovery.damage.is_some());
+    assert_eq!(seen.visible(), 1);
+    assert_eq!((seen.follow().unwrap(), seen.visible()), (Followed::Same, 1));
 }
