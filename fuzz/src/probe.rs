@@ -58,13 +58,11 @@ pub(crate) fn everything(stream: &Stream) -> BTreeMap<(u32, u64), Content> {
 /// Opens the files in each way, and does what can be done.
 pub(crate) fn probe(files: &Files, known: Known) {
     let place = Place::new(files);
-    if let Some(stream) = opened(Stream::options().clock(clock()).open_read_only(place.path())) {
-        look(&stream, known);
-        for name in stream.groups() {
-            let refused = stream.group(&name).open_existing();
-            assert!(refused.is_err(), "a group of a stream that is open for reading only");
-        }
-        stream.close().expect("nothing is left to write");
+    let seen = opened(Stream::options().clock(clock()).open_read_only(place.path()));
+    let mut onlooker = seen.and_then(Onlooker::new);
+    if let Some(onlooker) = &mut onlooker {
+        look(&onlooker.stream, known);
+        onlooker.look(known);
     }
     let after = place.contents();
     let same = after
@@ -73,7 +71,12 @@ pub(crate) fn probe(files: &Files, known: Known) {
         .eq(files.iter().filter(|(name, _)| *name != "lock"));
     assert!(same, "opening for reading only changed the directory");
 
-    let Some(well) = work(place.path(), known) else { return };
+    let worked = work(place.path(), known);
+    if let Some(mut onlooker) = onlooker {
+        onlooker.look(known);
+        onlooker.stream.close().expect("nothing is left to write");
+    }
+    let Some(well) = worked else { return };
     match Stream::options().clock(clock()).open(place.path()) {
         Ok(stream) => {
             let again = look(&stream, known);
@@ -82,6 +85,50 @@ pub(crate) fn probe(files: &Files, known: Known) {
         Err(error) => {
             tells_of_damage(&error);
             assert!(!well || known.is_none(), "what was closed does not open: {error}");
+        }
+    }
+}
+
+/// Who looks on, before and after somebody opens the directory to work with it.
+struct Onlooker {
+    stream: Stream,
+    tail: Reader,
+    groups: Vec<Group>,
+    /// The last entry of each partition that the tail saw.
+    last: BTreeMap<u32, u64>,
+}
+
+impl Onlooker {
+    fn new(stream: Stream) -> Option<Self> {
+        let tail = allow(stream.reader(Start::Earliest))?;
+        Some(Self { stream, tail, groups: Vec::new(), last: BTreeMap::new() })
+    }
+
+    /// Reads on to the end or to the first damage, and looks at every group: those that were opened
+    /// before, too.
+    fn look(&mut self, known: Known) {
+        for round in 0.. {
+            assert!(round <= ENTRIES_MAX, "the tail does not end");
+            let Some(entries) = allow(self.tail.try_read(50)).filter(|read| !read.is_empty())
+            else {
+                break;
+            };
+            for view in &entries {
+                check(&view, known);
+                let (partition, offset) = (view.id().partition(), view.id().offset());
+                let last = self.last.insert(partition, offset);
+                let is_new = last.is_none_or(|last| last < offset);
+                assert!(is_new || known.is_none(), "{} came twice", view.id());
+            }
+        }
+        allow(self.stream.info());
+        for name in self.stream.groups() {
+            self.groups.extend(allow(self.stream.group(&name).open_existing()));
+        }
+        for group in &self.groups {
+            observe(group);
+            let joined = group.join("onlooker").map(drop);
+            assert!(matches!(joined, Err(Error::ReadOnly | Error::GroupDeleted)), "{joined:?}");
         }
     }
 }
