@@ -1,11 +1,15 @@
 //! Hostile bytes: every byte of a small directory flipped, every file cut to every length, of a
 //! stream that was closed and of one that was killed. What is served then is what was appended, or
-//! there is a typed error; and one group's damage leaves the others and the stream alone.
+//! there is a typed error; and one group's damage leaves the others and the stream alone. The same for
+//! who only looks, before the owner comes and after it.
+
+use std::sync::Arc;
 
 use super::script::options;
 use super::sight::Sight;
 use super::world::{Verdict, World};
 use crate::durability::Durability;
+use crate::engine::Made;
 use crate::error::Error;
 use crate::start::Start;
 use crate::storage::simulated::Simulated;
@@ -62,9 +66,43 @@ fn is_typed(error: &Error) -> bool {
         )
 }
 
+/// Opens a damaged directory to look at, and looks at all there is.
+fn look_at_damaged(world: &World) -> Verdict<Option<Stream>> {
+    let options = Stream::options().clock(world.clock.clone());
+    let files = world.disk.files();
+    let seen = match options.on(Arc::new(world.disk.clone()), Made::ReadOnly) {
+        Ok(seen) => seen,
+        Err(error) if is_typed(&error) => return Ok(None),
+        Err(error) => return Err(format!("not opened to look at: {error}")),
+    };
+    look_again(world, &seen)?;
+    assert!(world.disk.files() == files, "who looks on wrote");
+    Ok(Some(seen))
+}
+
+fn look_again(world: &World, seen: &Stream) -> Verdict {
+    let _entries = read_entries(world, seen);
+    let _tail = seen.subscribe().and_then(|tail| tail.try_read(4));
+    for name in seen.groups() {
+        let looked = seen.group(&name).open_existing().and_then(|group| Sight::of(&group));
+        if let Err(error) = looked.map(drop)
+            && !is_typed(&error)
+        {
+            return Err(format!("{name} to look at: {error}"));
+        }
+    }
+    Ok(())
+}
+
 /// Opens a damaged directory and reads all there is. Only `damaged` may be affected.
 fn read_damaged(world: &mut World, disk: Simulated, damaged: &str) -> Verdict {
     world.disk = disk;
+    let seen = look_at_damaged(world)?;
+    let worked = work_damaged(world, damaged);
+    worked.and(seen.map_or(Ok(()), |seen| look_again(world, &seen)))
+}
+
+fn work_damaged(world: &mut World, damaged: &str) -> Verdict {
     let stream = match world.open() {
         Ok(stream) => stream,
         Err(error) if is_typed(&error) && !damaged.starts_with('g') => return Ok(()),
