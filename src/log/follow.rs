@@ -167,9 +167,11 @@ impl Log {
         let known = last.as_ref().map_or(0, |last| last.sequence);
         for sequence in names.iter().rev().take_while(|sequence| **sequence > known) {
             let Some(found) = self.find_there(*sequence)? else { continue };
-            let whole = snapshot_is_whole(&found)
-                .map_err(|error| self.failed("read", &file_name(*sequence), error))?;
-            if whole && found.opening.is_some() {
+            // One that was made ahead of its use has none, and nothing more of it is read.
+            let whole = found.opening.is_some()
+                && snapshot_is_whole(&found)
+                    .map_err(|error| self.failed("read", &file_name(*sequence), error))?;
+            if whole {
                 self.segments.write().clear();
                 let segment = self.enter(view, &found)?;
                 self.walk(view, &segment, &found)?;

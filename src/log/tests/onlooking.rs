@@ -465,3 +465,17 @@ fn of_a_batch_in_which_the_last_segment_rots_nothing_is_shown() {
     assert_eq!(seen.visible(), 1);
     assert_eq!((seen.follow().unwrap(), seen.visible()), (Followed::Same, 1));
 }
+
+#[test]
+fn a_look_at_a_journal_reads_no_more_of_a_spare_than_that_it_is_one() {
+    let disk = new_disk(1);
+    let setup = Setup::new(OwnerKind::Journal, Staging::Off, 1);
+    let (log, _) = setup.open(&disk).unwrap();
+    append(&log, &[numbered(0, 100)]).unwrap();
+    log.prepare_spare(0, 0).unwrap();
+    let (seen, _) = Log::open(looking_at(&setup, &disk)).unwrap();
+    let calls = disk.calls();
+    assert_eq!(seen.follow().unwrap(), Followed::Same);
+    // The names; of both files that they open, their headers and openings; and what stands at the end.
+    assert_eq!(disk.calls() - calls, 8);
+}
