@@ -181,6 +181,11 @@ impl Time {
         }
     }
 
+    /// Whether it is moved by hand.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Manual(_))
+    }
+
     /// Whether a wait moves the clock instead of blocking.
     pub(crate) fn is_self_advancing(&self) -> bool {
         matches!(self, Self::Manual(clock) if clock.advances_itself())

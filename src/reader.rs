@@ -195,10 +195,10 @@ impl Reader {
     }
 
     fn ends_now(&self) -> Vec<u64> {
-        let ground = &self.handle.mill.ground;
+        let mill = &self.handle.mill;
         // What a look meets, the read that comes there meets again.
-        let _ = ground.look();
-        ground.ends()
+        let _ = mill.follow_partitions();
+        mill.ground.ends()
     }
 
     fn with(self, span: Span) -> Self {

@@ -163,7 +163,7 @@ impl Mill {
             partition: id.partition(),
             partitions: self.ground.partitions(),
         })?;
-        self.ground.look_at(log)?;
+        let _changed = self.look_at(log)?;
         if id.offset() < log.start() || id.offset() >= log.visible() {
             return Ok(None);
         }

@@ -134,7 +134,7 @@ impl Tour {
             match self.try_one(mill, partition, bounds, parcel)? {
                 // Somebody else's log is looked at where it seems to end.
                 Got::Entries(0) if !std::mem::replace(&mut looked, true) => {
-                    if !mill.ground.look_at(&mill.ground.logs[partition])? {
+                    if !mill.look_at(&mill.ground.logs[partition])? {
                         return Ok(0);
                     }
                 }
@@ -192,12 +192,13 @@ impl Mill {
         loop {
             // Behind this, whoever publishes sees that somebody waits.
             self.ground.logs.iter().for_each(Log::order_after_appends);
+            let began = time.now();
             let parcel = read()?;
             if parcel.len() > 0 {
                 waiting.served();
                 return Ok(parcel);
             }
-            let wake = until.min(self.ground.next_look());
+            let wake = until.min(self.ground.next_look(began));
             if time.now() >= until
                 || waiting.park(time, wake, self.ground.flush_moment()) == Woken::Idle
             {

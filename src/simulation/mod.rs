@@ -20,6 +20,7 @@
 //! | `letters` | a stream and its dead-letter stream, cut together |
 //! | `redriving` | letters are brought back in bulk, and that is cut short anywhere |
 //! | `reviving` | letters are brought back among all else, and that is cut short anywhere |
+//! | `onlooking` | what somebody else sees meanwhile |
 //! | `observed` | a full disk is told to who observes the process |
 //! | `copying` | a stream is copied, and that is cut short anywhere |
 //! | `beside` | a stream is copied and verified while another owns it |
@@ -44,6 +45,7 @@ mod letters;
 mod modes;
 #[cfg(feature = "tracing")]
 mod observed;
+mod onlooking;
 mod positions;
 mod redriving;
 mod retaining;
