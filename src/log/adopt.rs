@@ -9,6 +9,7 @@ use super::append::Log;
 use super::header::{FRAMES_AT, Head, Opening, OwnerKind};
 use super::recover::OPENING_DAMAGED;
 use super::segment::{Origin, Segment};
+use super::settings::Mode;
 use super::subjects::{Count, Subjects};
 use super::tail::{End, Found};
 use crate::error::Result;
@@ -49,6 +50,9 @@ impl Log {
                 Some((_, next)) if !is_last => next.previous_end,
                 _ => end.position,
             };
+            // Of a file that was cut, who only looks has what is left.
+            let most = if self.settings.mode == Mode::Read { here.region.len() } else { u64::MAX };
+            let stop = stop.min(most);
             let opening = here.opening.map_or_else(Opening::default, |(_, opening)| opening);
             let chained = segments.last().is_none_or(|before| {
                 before.salt == opening.previous_salt && before.base <= origin.base

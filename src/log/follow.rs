@@ -281,8 +281,12 @@ impl Log {
         match self.settings.owner.kind {
             OwnerKind::Partition => {
                 let (found, damage) = self.overview(&self.names()?)?;
-                self.install(view, found);
-                damage.map_or(Ok(()), |damage| Err(Error::Corrupt(damage)))
+                let damaged = damage.map_or(Ok(()), |damage| Err(Error::Corrupt(damage)));
+                // Where nothing can be believed, who has read something is past it still.
+                if damaged.is_ok() || !found.segments.is_empty() {
+                    self.install(view, found);
+                }
+                damaged
             }
             OwnerKind::Journal => {
                 self.install(view, super::view::Overview::default());

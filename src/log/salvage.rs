@@ -75,7 +75,10 @@ impl Log {
                 whole
             }
         };
-        let segments = self.chain(&found, end)?;
+        let segments = match self.chain(&found, end) {
+            Err(Error::Corrupt(damage)) => return Ok((Overview::default(), Some(damage))),
+            segments => segments?,
+        };
         let last = segments.last().expect("the end is in one of them");
         let (marks, time_max) = self.rebuild(last, &*found[end.index].region)?;
         let next_mark = marks.last().map_or(0, |last| u64::from(last.position) + MARK_EVERY_BYTES);

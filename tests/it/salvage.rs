@@ -144,3 +144,19 @@ fn a_missing_stream_is_not_made() {
     assert!(matches!(empty, Err(Error::NotFound { .. })));
     assert!(contents(dir.path()).is_empty());
 }
+
+#[test]
+fn a_sealed_segment_that_was_cut_hides_no_more_than_what_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stream");
+    fill(&path, 2000).close().unwrap();
+    let first = contents(&path).into_keys().find(|path| path.ends_with("0000000001.seg")).unwrap();
+    let bytes = fs::read(&first).unwrap();
+    fs::write(&first, &bytes[..bytes.len() / 2]).unwrap();
+    let stream = Stream::open_read_only(&path).unwrap();
+    assert!(read_all(&stream).unwrap_err().is_corrupt());
+    for offset in [0, 1999] {
+        let entry = stream.get(EntryId::new(0, offset)).unwrap().unwrap();
+        assert_eq!(entry.payload(), format!("{offset:0100}").as_bytes());
+    }
+}

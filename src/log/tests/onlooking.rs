@@ -479,3 +479,29 @@ fn a_look_at_a_journal_reads_no_more_of_a_spare_than_that_it_is_one() {
     // The names; of both files that they open, their headers and openings; and what stands at the end.
     assert_eq!(disk.calls() - calls, 8);
 }
+
+#[test]
+fn what_was_seen_stays_seen_while_the_start_of_a_log_is_damaged() {
+    let disk = new_disk(1);
+    let setup = Setup::new(OwnerKind::Partition, Staging::Off, 1);
+    let (log, _) = setup.open(&disk).unwrap();
+    let put = |number| append(&log, &[numbered(number, 2500)]).unwrap();
+    (0..2).for_each(put);
+    let (seen, _) = Log::open(looking_at(&setup, &disk)).unwrap();
+    let mut eye = Eye::new(seen, (0..9).map(|number| (number, (number, 1))).collect());
+    eye.look().unwrap();
+    (2..5).for_each(put);
+    // All that was known is gone, and what is left begins with rot.
+    let _trimmed = log.trim_to(2).unwrap();
+    disk.flip("log/0000000003.seg", 40, 1);
+    for _ in 0..2 {
+        assert!(eye.look().unwrap_err().contains("corrupt"));
+        let mut run = Run::default();
+        let _nothing = eye.log.read(&mut eye.tail, ALL, &mut run);
+        assert_eq!((run.count, eye.tail.offset), (0, 2));
+    }
+    let _trimmed = log.trim_to(4).unwrap();
+    eye.look().unwrap();
+    eye.compare(&log).unwrap();
+    assert_eq!((eye.missed, eye.seen.len()), (2, 3));
+}
