@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Corruption;
+use crate::error::{Corruption, path_as_text};
 
 /// A part of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,8 @@ pub struct Progress<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Copied {
-    /// Where the copy is.
+    /// Where the copy is. It is serialized as text, with a replacement character for what is none.
+    #[serde(serialize_with = "path_as_text")]
     pub path: PathBuf,
     /// How many bytes of entries and journals were read for it.
     pub bytes: u64,
@@ -101,7 +102,8 @@ impl VerifyReport {
 pub struct FileReport {
     /// What it belongs to.
     pub part: Part,
-    /// The file.
+    /// The file, serialized likewise.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// The number of the segment in its partition or journal; 0 for the manifest.
     pub sequence: u64,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use corruption::Corruption;
+pub(crate) use corruption::path_as_text;
 pub use lost::{Gone, Lost};
 
 use crate::id::{EntryId, Token};

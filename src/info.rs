@@ -263,7 +263,8 @@ pub struct Member {
     pub last_seen: SystemTime,
     /// How many entries it holds.
     pub leased: u64,
-    /// Why a read of it would find nothing now; `None` if it would find something.
+    /// Why a read of it would find nothing now; `None` if it would find something. New entries that came with a
+    /// time of their own count as something until a read has come by them.
     pub blocked: Option<Blocked>,
 }
 

@@ -257,6 +257,23 @@ fn a_dead_letter_is_told_by_the_names_of_its_methods() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_no_text_is_told_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let parent = dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&parent).unwrap();
+    let stream = Stream::open(parent.join("orders")).unwrap();
+    fill(&stream, 1);
+    let copied = stream.copy_to(parent.join("copy")).unwrap();
+    let told = to_value(copied).unwrap()["path"].as_str().unwrap().to_owned();
+    assert!(told.ends_with("caf\u{fffd}/copy"), "{told}");
+    let report = stream.verify_with(|_| ControlFlow::Continue(())).unwrap();
+    assert!(report.is_sound() && to_value(report).is_ok());
+}
+
 #[test]
 fn names_of_what_copies_and_verifying_tell_are_kept() {
     let dir = tempfile::tempdir().unwrap();
