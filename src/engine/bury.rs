@@ -2,7 +2,8 @@
 //! not at all.
 //!
 //! # The order of the steps
-//! 1. The original is read, which says to which partition its letter goes.
+//! 1. The original is read, which says to which partition its letter goes, and made durable: a letter must
+//!    not outlive the entry whose id it names.
 //! 2. Under the group's lock the intent is journaled: where that partition ends. The journal is
 //!    flushed: an intent has to be durable before its letter can be.
 //! 3. Without any lock the letter is appended and flushed, whatever the durability.
@@ -183,6 +184,7 @@ impl Desk {
         target.ground.check_write()?;
         let Sorted { mails, safe, gone, mut stuck } =
             self.sort(&seat.handle.mill, target, round)?;
+        seat.handle.mill.keep_originals(&mails)?;
         let mut state = self.lock();
         let State { ledger, events, .. } = &mut *state;
         let mails: Vec<Mail> =
@@ -309,6 +311,18 @@ impl Mill {
             }
         }
         Ok(found)
+    }
+
+    /// Makes the originals of letters durable before these are, whatever the stream's durability. A letter
+    /// knows its original by its id and its segment's salt; both may come again with another entry if
+    /// the power takes the first.
+    fn keep_originals(&self, mails: &[Mail]) -> Result<()> {
+        for Mail { id, .. } in mails {
+            if self.ground.log(id.partition())?.flush_to(id.offset() + 1)? {
+                self.ring(id.partition());
+            }
+        }
+        Ok(())
     }
 
     /// Appends the dead letter of an entry to one partition. Its own field counts for nothing: an
