@@ -196,7 +196,12 @@ impl Tale {
             same && left[0].contains_key(id)
         };
         self.owed.retain(|id, owed| !owed.doubtful || there(id, owed));
-        self.owed.values_mut().for_each(|owed| owed.doubtful = false);
+        for (id, owed) in self.owed.iter_mut().filter(|(_, owed)| owed.doubtful) {
+            // It may be back as it was before the redrive that the power took.
+            let attempts = left[0].get(id).copied().flatten().unwrap_or(0);
+            owed.attempts = owed.attempts.max(attempts);
+            owed.doubtful = false;
+        }
         match self.owed.iter().find(|(id, owed)| !there(id, owed)) {
             Some((id, owed)) => Err(format!("{id} was brought back and is lost: {owed:?}")),
             None => Ok(()),

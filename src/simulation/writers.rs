@@ -20,9 +20,10 @@ impl World {
     pub(super) fn newest(&self, key: &[u8]) -> Option<EntryId> {
         let now = self.clock.wall();
         let counts = |item: &Item| item.unique.as_deref() == Some(key) && item.time + WINDOW > now;
-        // Where the first was trimmed, an opening may have let in another.
+        // Where the first was trimmed, an opening may have let in another, maybe at the same time.
         let counting = self.items().filter(|(_, item)| counts(item));
-        counting.max_by_key(|(_, item)| item.time).map(|(id, _)| id)
+        let newest = counting.max_by_key(|(id, item)| (item.time, !self.may_be_gone(*id)));
+        newest.map(|(id, _)| id)
     }
 
     /// All that was appended.
