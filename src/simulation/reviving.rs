@@ -386,12 +386,6 @@ impl Tale {
         }
     }
 
-    /// Whether what a call finds has to be right. Behind the moment in which the power went nobody is left to
-    /// look: a store that it cut short is there in part.
-    fn judges(&self) -> bool {
-        !self.tolerant && !self.disk.is_off()
-    }
-
     /// Notes what was told to be back.
     fn owe(&mut self, redriven: Redriven, payload: Vec<u8>) {
         if let Redriven::Available(id) | Redriven::Appended(id) = redriven {

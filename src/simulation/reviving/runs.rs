@@ -45,6 +45,12 @@ impl Tale {
         Ok(())
     }
 
+    /// Whether what a call finds has to be right. Behind the moment in which the power went nobody is left to
+    /// look: a store that it cut short is there in part.
+    pub(super) fn judges(&self) -> bool {
+        !self.tolerant && !self.disk.is_off()
+    }
+
     /// The power went, or a failed flush may have cost as much.
     fn lose_power(&mut self) {
         self.owed.values_mut().for_each(|owed| owed.doubtful |= !owed.safe);
