@@ -113,7 +113,7 @@ fn letters_that_are_brought_back_come_once_wherever_the_power_is_cut() {
         cuts += more;
         seed += 1;
     }
-    assert!(outcomes.iter().all(|count| *count > 100), "too few to tell anything: {outcomes:?}");
+    assert!(outcomes.iter().all(|count| *count > 50), "too few to tell anything: {outcomes:?}");
 }
 
 /// A life with an ordered failure, and the judgement. Says how many calls there were.
