@@ -161,17 +161,22 @@ fn finish(mut onlooker: Child) -> Outcome<u64> {
     Ok(said.trim().parse()?)
 }
 
-fn tail(path: &Path) -> Outcome {
-    let subscription = Stream::open_read_only(path)?.subscribe()?;
+/// Says that it stands by, and is told when it is over: when the writer says so, or is gone.
+fn stand_by() -> Outcome<Arc<AtomicBool>> {
     let over = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&over);
     std::thread::spawn(move || {
-        // It ends when the writer says so, or is gone.
         let _ = stdin().read(&mut [0]);
         told.store(true, Ordering::Relaxed);
     });
     stdout().write_all(b"\n")?;
     stdout().flush()?;
+    Ok(over)
+}
+
+fn tail(path: &Path) -> Outcome {
+    let subscription = Stream::open_read_only(path)?.subscribe()?;
+    let over = stand_by()?;
     let mut seen = 0;
     loop {
         let last = over.load(Ordering::Relaxed);
@@ -213,14 +218,7 @@ fn watch(path: &Path) -> Outcome {
 
 /// Keeps a processor busy, and touches nothing.
 fn count() -> Outcome {
-    let over = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&over);
-    std::thread::spawn(move || {
-        let _ = stdin().read(&mut [0]);
-        told.store(true, Ordering::Relaxed);
-    });
-    stdout().write_all(b"\n")?;
-    stdout().flush()?;
+    let over = stand_by()?;
     let mut counted: u64 = 0;
     while !over.load(Ordering::Relaxed) {
         counted = std::hint::black_box(counted + 1);
